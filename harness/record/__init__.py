@@ -1,0 +1,6 @@
+"""The run folder: what enters is what workers and probes saw; what leaves is tables that SQL can ask.
+
+format.py   names of the files, the layout of a request row, the format's version and its history
+writer.py   append-only writers (rows, JSON lines) that survive a kill -9 up to the last flush
+reader.py   a run folder, finished or torn, as DuckDB tables
+"""

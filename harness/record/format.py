@@ -1,0 +1,63 @@
+"""What stands in a run folder, byte by byte.
+
+    run.json                 identity, versions, seed, machine, origin, plan; written first
+    requests-<w>.rows        worker w's requests, 40 bytes each (below), appended about twice a second
+    requests-<w>.jsonl       names of worker w's operation and outcome codes, each written before the first row that uses it
+    requests.parquet         all workers' rows; made by the first reader after the run ended, the .rows are then removed
+    samples*.jsonl           one line a tick and probe: {"at_s": s, "probe": name, "took_s": s, "samples": [[metric, labels, value], …]}
+    samples.parquet          the same, flat; made together with requests.parquet, the .jsonl are then removed
+    events*.jsonl            one line an event: {"at_s": s, "kind": …, "text": …, "fields": {…}}
+    offered.json             arrivals scheduled, per operation and second of traffic
+    failures-<w>.jsonl       what drivers said: the first few failures of each kind, and every deadlock (with its DETAIL)
+    deadlocks.jsonl          deadlock reports of the server's log, both statements and the lock graph
+    blocking.jsonl           trees of who blocks whom, as sampled
+    statements.parquet       pg_stat_statements, difference after - before
+    plans/*.json             EXPLAIN of the top statements
+    invariants.json          what checking the dataset gave
+    logs/                    server log, workers' output
+    finished.json            written last: how the run ended. Missing: the harness was killed
+    verdict.json             this run's part of the verdict
+
+Times are seconds since the run's origin (rows: nanoseconds); the origin's wall-clock time is in run.json.
+
+Format history:
+  1  first
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+VERSION = 1
+
+RUN = "run.json"
+FINISHED = "finished.json"
+OFFERED = "offered.json"
+REQUESTS = "requests.parquet"
+SAMPLES = "samples.parquet"
+STATEMENTS = "statements.parquet"
+DEADLOCKS = "deadlocks.jsonl"
+BLOCKING = "blocking.jsonl"
+INVARIANTS = "invariants.json"
+VERDICT = "verdict.json"
+PLANS = "plans"
+LOGS = "logs"
+
+#: One request. Times are nanoseconds since the origin; ``acquired`` is NOT_REACHED where no connection was got, ``arrival``
+#: numbers the arrival in the schedule (closed model: the user's draw), ``attempt`` counts from 1.
+ROW = np.dtype(
+    [
+        ("intended", "<i8"),
+        ("started", "<i8"),
+        ("acquired", "<i8"),
+        ("finished", "<i8"),
+        ("arrival", "<u4"),
+        ("operation", "u1"),
+        ("outcome", "u1"),
+        ("attempt", "u1"),
+        ("reserved", "u1"),
+    ]
+)
+NOT_REACHED = -(2**63)
+MAX_CODES = 256
+assert ROW.itemsize == 40

@@ -1,0 +1,134 @@
+"""Append-only writing. A line is written whole by one write(2), so a kill -9 tears at most the last one.
+
+A reserve of a few megabytes is laid down in the experiment's folder at the start: when the disk fills up while
+recording, it is freed, so that the verdict and the report can still be written.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from harness.errors import RecordingError
+from harness.model import Event, Sample
+
+RESERVE_BYTES = 8 * 1024 * 1024  # a report is at most 3 MB, beside it verdict, Markdown and Parquet of what there is
+RESERVE_NAME = ".reserve"
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a JSON file whole or not at all: into a neighbour first, then renamed over it."""
+    neighbour = path.with_name(path.name + ".part")
+    try:
+        neighbour.write_text(json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
+        neighbour.replace(path)
+    except OSError as error:
+        neighbour.unlink(missing_ok=True)
+        raise RecordingError(_why(path, error)) from error
+
+
+class JsonLines:
+    """A file to which JSON lines are appended, unbuffered.
+
+    :raises RecordingError: the file cannot be opened or written
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise RecordingError(_why(path, error)) from error
+
+    def append(self, value: object) -> None:
+        """Append one line."""
+        append_whole(
+            self._fd, (json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n").encode(), self.path
+        )
+
+    def close(self) -> None:
+        """Close the file; a second call does nothing."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+class SampleWriter:
+    """Appends a probe's samples to a run folder.
+
+    :param stem: ``samples`` for the harness, ``samples-worker-0`` for a worker
+    """
+
+    def __init__(self, folder: Path, stem: str = "samples") -> None:
+        self._lines = JsonLines(folder / f"{stem}.jsonl")
+
+    def append(self, probe: str, at_s: float, took_s: float, samples: Iterable[Sample]) -> None:
+        """Append one tick of one probe; all its samples bear the tick's time."""
+        rows = [[sample.metric, dict(sample.labels), sample.value] for sample in samples]
+        self._lines.append({"at_s": round(at_s, 6), "probe": probe, "took_s": round(took_s, 6), "samples": rows})
+
+    def close(self) -> None:
+        """Close the file."""
+        self._lines.close()
+
+
+class EventWriter:
+    """Appends events to a run folder; ``stem`` as for :class:`SampleWriter`."""
+
+    def __init__(self, folder: Path, stem: str = "events") -> None:
+        self._lines = JsonLines(folder / f"{stem}.jsonl")
+
+    def append(self, event: Event) -> None:
+        """Append one event."""
+        self._lines.append(
+            {"at_s": round(event.at_s, 6), "kind": event.kind, "text": event.text, "fields": dict(event.fields)}
+        )
+
+    def close(self) -> None:
+        """Close the file."""
+        self._lines.close()
+
+
+def lay_reserve(folder: Path) -> None:
+    """Lay down the reserve that is freed when the disk fills up.
+
+    :raises RecordingError: there is not even room for it
+    """
+    path = folder / RESERVE_NAME
+    try:
+        with path.open("wb") as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, RESERVE_BYTES)
+            else:
+                file.write(b"\0" * RESERVE_BYTES)
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise RecordingError(_why(path, error)) from error
+
+
+def free_reserve(folder: Path) -> None:
+    """Free the reserve; nothing happens where there is none."""
+    (folder / RESERVE_NAME).unlink(missing_ok=True)
+
+
+def append_whole(fd: int, data: bytes, path: Path) -> None:
+    """Append ``data`` with one write; a short write is cut back and tried once more, so that rows stay aligned.
+
+    :raises RecordingError: the disk is full, or the file is gone
+    """
+    try:
+        before = os.fstat(fd).st_size
+        for _ in range(2):
+            if os.write(fd, data) == len(data):
+                return
+            os.ftruncate(fd, before)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    except OSError as error:
+        raise RecordingError(_why(path, error)) from error
+
+
+def _why(path: Path, error: OSError) -> str:
+    return f"cannot write {path}: {error.strerror or error}; free some space there, or choose another folder with --out"
