@@ -1,0 +1,7 @@
+"""The load: what enters is an incident's traffic and a DSN, what leaves are request rows in the run folder.
+
+arrivals.py    when each request is due and which operation it is, computed from the seed alone
+plan.py        what a worker is told: incident, variant, share, folder
+processes.py   starts Locust's master and workers, says go and stop, notices who died
+locust_side/   what runs inside Locust's processes; the only code of the harness that imports locust
+"""
