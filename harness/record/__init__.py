@@ -3,4 +3,5 @@
 format.py   names of the files, the layout of a request row, the format's version and its history
 writer.py   append-only writers (rows, JSON lines) that survive a kill -9 up to the last flush
 reader.py   a run folder, finished or torn, as DuckDB tables
+tail.py     what was added to a growing run folder since the last look
 """
