@@ -103,9 +103,9 @@ class Run:
         return list(_lines(self.folder / name))
 
     def json(self, name: str) -> Any | None:
-        """The value of a JSON file in the folder; None where it was not written."""
+        """The value of a JSON file in the folder, object or list; None where it was not written."""
         path = self.folder / name
-        return _read_json(path) if path.exists() else None
+        return _read_value(path) if path.exists() else None
 
     def _load_requests(self, con: duckdb.DuckDBPyConnection) -> None:
         parquet = self.folder / layout.REQUESTS
@@ -217,17 +217,21 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
+    value = _read_value(path)
+    if not isinstance(value, dict):
+        raise RunFolderError(f"{path}: holds no object; the run folder is damaged")
+    return value
+
+
+def _read_value(path: Path) -> Any:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise RunFolderError(
             f"{path}: no such file; name a run folder, such as reports/<incident>/latest/before"
         ) from error
     except (OSError, ValueError) as error:
         raise RunFolderError(f"{path}: cannot be read ({error}); the run folder is damaged") from error
-    if not isinstance(value, dict):
-        raise RunFolderError(f"{path}: holds no object; the run folder is damaged")
-    return value
 
 
 def _quoted(path: Path) -> str:
