@@ -1,0 +1,207 @@
+"""A sampled series as points over time, made from what the probes wrote; see :mod:`harness.series` for its definition.
+
+A missed tick leaves no point: whoever draws or judges the points sees the gap by their distance, nothing is filled in.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.errors import UsageError
+from harness.model import Labels
+from harness.record.reader import Points, Run
+from harness.series import BY_NAME, Combine, Kind, Series
+
+Floats = NDArray[np.float64]
+
+#: Metrics with one sample per group that is not empty: a tick that wrote other metrics but no such sample counted nobody.
+COUNTED_BY_GROUP = frozenset({"pg_stat_activity_count"})
+
+#: Samples further apart than this many intervals have a gap between them: one late tick is none, one missed tick and a
+#: late one are.
+GAP_INTERVALS = 2.5
+
+
+def points(run: Run, name: str) -> Points:
+    """A sampled series over the whole run, warm-up and drain included, in order of time.
+
+    A gauge has a point per tick. A rate has a point per pair of consecutive ticks, at the later one: the mean over the time
+    between them; where the counter fell (its server restarted) there is none. A total is the increase since the first tick:
+    its last point is the increase over the run, a lower bound if :func:`was_reset`.
+
+    :raises UsageError: no sampled series of that name
+    """
+    series = _series(name)
+    parts = split(run, name)
+    if series.kind is not Kind.GAUGE and not parts:
+        return _empty()
+    combined = _combined(run, series, parts)
+    return _divided(run, series, combined) if series.per is not None else combined
+
+
+def split(run: Run, name: str) -> list[tuple[Labels, Points]]:
+    """The same, one entry per combination of labels and neither combined nor divided: which worker it was, for example.
+
+    :raises UsageError: no sampled series of that name
+    """
+    series = _series(name)
+    make = {Kind.GAUGE: lambda raw: raw, Kind.RATE: _rate, Kind.TOTAL: _increase}[series.kind]
+    return [(labels, make(raw)) for labels, raw in _raw(run, series.metric, series.labels)]
+
+
+def was_reset(run: Run, name: str) -> bool:
+    """Whether a counter behind the series fell during the run: what it had counted and nobody had read is lost."""
+    series = _series(name)
+    if series.kind is Kind.GAUGE:
+        return False
+    return any(bool((np.diff(raw.value) < 0).any()) for _, raw in _raw(run, series.metric, series.labels))
+
+
+def gap_s(run: Run) -> float:
+    """Distance between two samples from which on there is a gap between them, in seconds."""
+    return GAP_INTERVALS * float(run.meta.get("interval_s", 1.0))
+
+
+def _series(name: str) -> Series:
+    try:
+        return BY_NAME[name]
+    except KeyError:
+        raise UsageError(f"{name!r} is no sampled series; `flashcrowd list --series` shows those there are") from None
+
+
+def _raw(run: Run, metric: str, labels: Labels) -> list[tuple[Labels, Points]]:
+    """The metric's samples whose labels fit, one entry per combination of labels, each in order of time."""
+    found = run.query("SELECT DISTINCT labels FROM samples WHERE metric = ? ORDER BY labels", [metric])
+    entries = []
+    for (text,) in found:
+        own = json.loads(text or "{}")
+        if not fits(own, labels):
+            continue
+        rows = run.arrays(
+            "SELECT at_s, value FROM samples WHERE metric = ? AND labels = ? AND value IS NOT NULL ORDER BY at_s",
+            [metric, text],
+        )
+        entries.append((own, Points(at_s=np.asarray(rows["at_s"], float), value=np.asarray(rows["value"], float))))
+    return entries
+
+
+def fits(own: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    """Whether a sample's labels are among those wanted; a wanted value may be a ``|``-separated choice.
+
+    >>> fits({"state": "idle"}, {"state": "idle|active"}), fits({}, {"state": "active"})
+    (True, False)
+    """
+    return all(own.get(label) in choice.split("|") for label, choice in wanted.items())
+
+
+def _rate(raw: Points) -> Points:
+    elapsed, gained = np.diff(raw.at_s), np.diff(raw.value)
+    good = (elapsed > 0) & (gained >= 0)
+    return Points(at_s=raw.at_s[1:][good], value=gained[good] / elapsed[good])
+
+
+def _increase(raw: Points) -> Points:
+    if not len(raw.at_s):
+        return raw
+    gained = np.diff(raw.value)
+    # After a fall the counter began again at 0, so its value is what was gained since, at the least.
+    gained = np.where(gained < 0, raw.value[1:], gained)
+    return Points(at_s=raw.at_s, value=np.concatenate(([0.0], np.cumsum(gained))))
+
+
+def _combined(run: Run, series: Series, parts: list[tuple[Labels, Points]]) -> Points:
+    """One value per instant of all combinations of labels."""
+    workers = {labels.get("worker") for labels, _ in parts}
+    if len(workers) > 1:
+        parts = _aligned(parts, float(run.meta.get("interval_s", 1.0)))
+        if series.combine is Combine.SUM:
+            return _sum_of_all_present(parts)
+    every = [_zero_instants(run, series)] if series.metric in COUNTED_BY_GROUP else []
+    every += [part for _, part in parts]
+    if not every:
+        return _empty()
+    if series.kind is Kind.TOTAL:
+        return _sum_carried(every)
+    instants, where = np.unique(np.concatenate([part.at_s for part in every]), return_inverse=True)
+    values = np.concatenate([part.value for part in every])
+    if series.combine is Combine.MAX:
+        result = np.full(len(instants), -np.inf)
+        np.maximum.at(result, where, values)
+    else:
+        result = np.zeros(len(instants))
+        np.add.at(result, where, values)
+    return Points(at_s=instants, value=result)
+
+
+def _zero_instants(run: Run, series: Series) -> Points:
+    """A zero at each tick of the probe that writes the metric: the base to which the groups that were not empty are added."""
+    rows = run.arrays(
+        "SELECT DISTINCT at_s FROM ticks WHERE probe IN (SELECT DISTINCT probe FROM samples WHERE metric = ?) ORDER BY at_s",
+        [series.metric],
+    )
+    at_s = np.asarray(rows["at_s"], float)
+    return Points(at_s=at_s, value=np.zeros(len(at_s)))
+
+
+def _aligned(parts: list[tuple[Labels, Points]], interval_s: float) -> list[tuple[Labels, Points]]:
+    """The same points with their times moved to the nearest tick: workers tick together, but not to the microsecond."""
+    moved = []
+    for labels, part in parts:
+        ticks, last = np.unique(np.round(part.at_s / interval_s)[::-1], return_index=True)
+        moved.append((labels, Points(at_s=ticks * interval_s, value=part.value[::-1][last])))
+    return moved
+
+
+def _sum_of_all_present(parts: list[tuple[Labels, Points]]) -> Points:
+    """The sum over workers at ticks where none of them is missing that was there before and comes again."""
+    filled = [part for _, part in parts if len(part.at_s)]
+    if not filled:
+        return _empty()
+    instants = np.unique(np.concatenate([part.at_s for part in filled]))
+    total, whole = np.zeros(len(instants)), np.ones(len(instants), dtype=bool)
+    for part in filled:
+        there = np.isin(instants, part.at_s)
+        total[there] += part.value
+        within = (instants >= part.at_s[0]) & (instants <= part.at_s[-1])
+        whole &= there | ~within
+    return Points(at_s=instants[whole], value=total[whole])
+
+
+def _sum_carried(parts: Iterable[Points]) -> Points:
+    """The sum of increases, each carried on from its latest point: an increase does not end where its samples do."""
+    filled = [part for part in parts if len(part.at_s)]
+    if not filled:
+        return _empty()
+    instants = np.unique(np.concatenate([part.at_s for part in filled]))
+    total = np.zeros(len(instants))
+    for part in filled:
+        latest = np.searchsorted(part.at_s, instants, side="right") - 1
+        total += np.where(latest >= 0, part.value[np.maximum(latest, 0)], 0.0)
+    return Points(at_s=instants, value=total)
+
+
+def _divided(run: Run, series: Series, value: Points) -> Points:
+    """The points divided by the latest sample of the metric that they are a share of."""
+    assert series.per is not None
+    # The limit need not bear all labels of what it limits.
+    divisors = [(own, raw) for own, raw in _raw(run, series.per, {}) if fits(own, _shared(series.labels, own))]
+    divisor = _sum_carried(raw for _, raw in divisors)
+    if not len(divisor.at_s) or not len(value.at_s):
+        return _empty()
+    # A limit that is first read a moment after what it limits, in the same tick, holds for that tick too.
+    latest = np.maximum(np.searchsorted(divisor.at_s, value.at_s, side="right") - 1, 0)
+    by = divisor.value[latest]
+    good = by > 0
+    return Points(at_s=value.at_s[good], value=value.value[good] / by[good])
+
+
+def _shared(labels: Labels, own: Labels) -> Labels:
+    return {label: choice for label, choice in labels.items() if label in own}
+
+
+def _empty() -> Points:
+    return Points(at_s=np.empty(0), value=np.empty(0))
