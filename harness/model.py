@@ -203,12 +203,13 @@ class Criterion:
     """A statement about a run that can be true, false or unknown; parsed from text by :mod:`harness.criteria`.
 
     :param text: as written
-    :param series: a name from :mod:`harness.series`
+    :param series: a name from :mod:`harness.series`: a sampled series, a part of a request's time, ``errors``, ``rate`` or ``count``
     :param operation: the operation that a request series is restricted to; None is all of them
     :param statistic: ``p99``, ``max``, ``mean``, … ; None where the series is one number, or where ``for_s`` is given
     :param limit: in the series' base unit
     :param for_s: the comparison must hold at every sample of a stretch at least this long
     :param phase: only what happened within this phase counts
+    :param outcome: the one outcome that ``errors`` and ``count`` are restricted to; None is any (for ``errors``: any but ok)
     """
 
     text: str
@@ -219,6 +220,7 @@ class Criterion:
     statistic: str | None = None
     for_s: float | None = None
     phase: str | None = None
+    outcome: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
