@@ -157,8 +157,8 @@ class Run:
     def _load_events(self, con: duckdb.DuckDBPyConnection) -> None:
         con.execute("CREATE TABLE events (at_s DOUBLE, kind VARCHAR, text VARCHAR, fields VARCHAR)")
         for path in sorted(self.folder.glob("events*.jsonl")):
-            for line in _lines(path):
-                row = [line["at_s"], line["kind"], line["text"], json.dumps(line.get("fields", {}))]
+            for event in read_events(path):
+                row = [event.at_s, event.kind, event.text, json.dumps(event.fields)]
                 con.execute("INSERT INTO events VALUES (?, ?, ?, ?)", row)
 
 
@@ -176,6 +176,14 @@ def read_codes(path: Path) -> tuple[dict[int, str], dict[int, str]]:
     for line in _lines(path):
         codes[line["kind"]][line["code"]] = line["name"]
     return codes["operation"], codes["outcome"]
+
+
+def read_events(path: Path) -> list[Event]:
+    """The events of one ``events*.jsonl``, in the order they were written; none where it does not exist."""
+    return [
+        Event(at_s=line["at_s"], kind=line["kind"], text=line["text"], fields=line.get("fields", {}))
+        for line in _lines(path)
+    ]
 
 
 def _insert_rows(con: duckdb.DuckDBPyConnection, path: Path) -> None:

@@ -1,0 +1,25 @@
+"""What runs inside Locust's processes: virtual users as coroutines on one uvloop in a native thread.
+
+What an incident's ``users.py`` needs is importable from here:
+
+    from harness.load.locust_side import Arrival, PostgresUser, chosen_variant, operation
+
+user.py        PostgresUser: a Locust user that owns a task on the loop; named operations
+crowd.py       carries the traffic out: open arrivals by schedule, closed users, retries, time limits
+pool.py        the application server's connection pool
+driver.py      asyncpg and psycopg behind four functions
+outcome.py     how an exception is named
+engine.py      one per process: the loop's thread, and the service on Locust's side that records and reports
+recorder.py    rows in memory, on disk, and the live figures of Locust's own statistics
+statistics.py  feeds Locust's statistics in batches
+control.py     go and stop from the harness, on standard input
+
+Two threads: Locust's (a gevent hub, which may have patched the standard library) and the loop's. In the loop's thread
+nothing that gevent patches is used; hand-over is by ``call_soon_threadsafe`` and by plain appends to lists and deques.
+"""
+
+from harness.load.locust_side.crowd import Arrival
+from harness.load.locust_side.outcome import Declined
+from harness.load.locust_side.user import PostgresUser, chosen_variant, operation
+
+__all__ = ["Arrival", "Declined", "PostgresUser", "chosen_variant", "operation"]

@@ -1,0 +1,34 @@
+"""Entry of Locust's processes when the harness starts them: Locust itself, and an end to it when the harness is gone.
+
+Run as ``python -m harness.load.child <Locust's own arguments>``.
+"""
+
+from __future__ import annotations
+
+import os
+import runpy
+import sys
+
+
+def main() -> None:
+    """Run Locust. A master watches its standard input; a worker's engine does so itself, to write its last rows first."""
+    if "--master" in sys.argv:
+        # Locust reads single keys from standard input, so it gets another one and the pipe is watched by a native thread.
+        import _thread
+
+        pipe = os.dup(0)
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, 0)
+        os.close(null)
+        _thread.start_new_thread(_exit_at_end, (pipe,))
+    runpy.run_module("locust", run_name="__main__", alter_sys=True)
+
+
+def _exit_at_end(pipe: int) -> None:
+    while os.read(pipe, 65536):
+        pass
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,263 @@
+"""Carries one worker's share of the traffic out, on the loop's thread.
+
+Each arrival of the open model is a task of its own, begun at its due time and never before. What bounds it is what the
+incident declares (the application's pool and time limits), not a number of users. In the closed model each user is one
+task that waits for its answer.
+
+A request's four times: *intended* (when the person clicked: the schedule's due time; closed model: when the user got
+round to it), *started* (when the task ran), *acquired* (when it got its connection), *finished*.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from itertools import accumulate
+from time import monotonic_ns as now_ns
+from typing import Any
+
+from harness.load.arrivals import Schedule
+from harness.load.locust_side.driver import Driver
+from harness.load.locust_side.outcome import outcome_of
+from harness.load.locust_side.pool import Pool
+from harness.load.locust_side.recorder import Recorder
+from harness.model import Application, Connections, Outcome, Traffic, Users
+
+#: Arrivals are turned into Python numbers in portions, so that an hour's schedule does not sit in memory as objects.
+PORTION = 4096
+#: uvloop's timers count whole milliseconds and may fire early; a shorter sleep would spin.
+LEAST_SLEEP_S = 0.001
+#: A request id holds the attempt in its low bits.
+ATTEMPT_BITS = 4
+
+Operation = Callable[[Any, "Arrival"], Awaitable[None]]
+
+
+class Arrival:
+    """One request as its operation sees it.
+
+    :ivar index: number of the arrival in the schedule; closed model: unique per worker and draw
+    :ivar attempt: 1, or more where the person tried again
+    :ivar random: random choices of this arrival: the same in every variant and run with the same seed
+    """
+
+    __slots__ = ("_random", "_seed", "attempt", "index")
+
+    def __init__(self, seed: int, index: int, attempt: int, source: random.Random | None = None) -> None:
+        self._seed = seed
+        self.index = index
+        self.attempt = attempt
+        self._random = source
+
+    @property
+    def random(self) -> random.Random:
+        if self._random is None:
+            self._random = random.Random((self._seed << 40) ^ (self.index << ATTEMPT_BITS) ^ self.attempt)
+        return self._random
+
+    @property
+    def request_id(self) -> int:
+        """Unique among the run's requests; stored by an operation, it lets the dataset's check find what was acknowledged."""
+        return self.index << ATTEMPT_BITS | self.attempt
+
+
+@dataclass(slots=True)
+class Tally:
+    """What the crowd did so far; read by the engine's telemetry."""
+
+    begun: int = 0
+    in_flight: int = 0
+    cap_reached: bool = False
+
+
+class Crowd:
+    """One worker's share of the traffic.
+
+    :param schedule: this worker's arrivals; empty in the closed model
+    :param pool_size: this worker's share of the application's connections
+    :param cap: most requests in flight; one more is recorded as ``over_cap`` and makes the run invalid
+    """
+
+    def __init__(
+        self,
+        *,
+        traffic: Traffic,
+        schedule: Schedule,
+        application: Application,
+        pool_size: int,
+        driver: Driver,
+        recorder: Recorder,
+        seed: int,
+        worker: int,
+        workers: int,
+        cap: int,
+    ) -> None:
+        self._traffic = traffic
+        self._schedule = schedule
+        self._application = application
+        self._driver = driver
+        self._recorder = recorder
+        self._seed = seed
+        self._worker, self._workers, self._cap = worker, workers, cap
+        self._names = list(traffic.mix)
+        self._codes = [recorder.operations[name] for name in self._names]
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = False
+        self._ends_ns = 0
+        self._drawn = 0
+        self.tally = Tally()
+        self.pool = Pool(driver, max(1, pool_size), application.pool_wait_limit_s)
+        self.pools = [self.pool]
+
+    # --- open model
+
+    async def arrive(self, origin_ns: int, operations: Mapping[str, Operation]) -> None:
+        """Begin every scheduled arrival at its due time; returns when the traffic ends."""
+        calls = [operations[name] for name in self._names]
+        self._ends_ns = origin_ns + round(self._traffic.ends_s * 1e9)
+        schedule = self._schedule
+        for first in range(0, len(schedule), PORTION):
+            portion = slice(first, first + PORTION)
+            dues = (schedule.due_ns[portion] + origin_ns).tolist()
+            for due, operation, index in zip(
+                dues, schedule.operation[portion].tolist(), schedule.index[portion].tolist(), strict=True
+            ):
+                if due > now_ns():
+                    await _sleep_until(due)
+                if self._stopping:
+                    return
+                self._begin(self._one_person(operation, calls[operation], index, due))
+        await _sleep_until(self._ends_ns)
+
+    async def _one_person(self, operation: int, call: Operation, index: int, due: int) -> None:
+        """An arrival and, if it fails, what a person does then."""
+        retry = self._traffic.retry
+        attempt, intended = 1, due
+        while True:
+            arrival = Arrival(self._seed, index, attempt)
+            ok = await self._request(operation, call, arrival, intended, self.pool)
+            if ok or retry is None or attempt >= retry.attempts or self._names[operation] not in retry.operations:
+                return
+            # A stream of its own, so that the wait does not depend on what the operation drew.
+            wait = random.Random(arrival.request_id * 2 + 1).expovariate(1.0 / retry.after_s)
+            intended = now_ns() + round(wait * 1e9)
+            if self._stopping or intended >= self._ends_ns:
+                return
+            await _sleep_until(intended)
+            attempt += 1
+
+    # --- closed model
+
+    async def use(self, number: int, origin_ns: int, operations: Mapping[str, Operation]) -> None:
+        """Be user ``number`` (over all workers) through all phases that have that many users."""
+        calls = [operations[name] for name in self._names]
+        self._ends_ns = origin_ns + round(self._traffic.ends_s * 1e9)
+        source = random.Random(self._seed << 20 ^ number)
+        weights = list(accumulate(self._traffic.mix.values()))
+        choices = range(len(self._names))
+        pool = self.pool
+        if self._application.connections is Connections.PER_USER:
+            pool = Pool(self._driver, 1, self._application.pool_wait_limit_s)
+            self.pools.append(pool)
+        for phase in self._traffic.phases:
+            if not isinstance(phase, Users) or number >= phase.users:
+                continue
+            await _sleep_until(origin_ns + round(phase.at_s * 1e9))
+            ends_ns = origin_ns + round((phase.at_s + phase.for_s) * 1e9)
+            while not self._stopping and (intended := now_ns()) < ends_ns:
+                operation = 0 if len(choices) == 1 else source.choices(choices, cum_weights=weights)[0]
+                index = self._drawn * self._workers + self._worker
+                self._drawn += 1
+                await self._request(operation, calls[operation], Arrival(self._seed, index, 1, source), intended, pool)
+                if phase.think_s:
+                    await _sleep_until(now_ns() + round(source.expovariate(1.0 / phase.think_s) * 1e9))
+
+    # --- both
+
+    def begin_user(self, number: int, origin_ns: int, operations: Mapping[str, Operation]) -> None:
+        """Begin a user of the closed model as a task of the crowd."""
+        self._begin(self.use(number, origin_ns, operations))
+
+    def _begin(self, person: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(person)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _request(self, operation: int, call: Operation, arrival: Arrival, intended: int, pool: Pool) -> bool:
+        """One attempt, recorded whatever becomes of it.
+
+        :returns: whether it ended ok
+        """
+        started, acquired, tally, recorder = now_ns(), 0, self.tally, self._recorder
+        tally.begun += arrival.attempt == 1
+        if tally.in_flight >= self._cap:
+            tally.cap_reached = True
+            recorder.add(
+                self._codes[operation],
+                recorder.outcomes[Outcome.OVER_CAP],
+                arrival.index,
+                arrival.attempt,
+                intended,
+                started,
+                0,
+                started,
+            )
+            return False
+        tally.in_flight += 1
+        error: BaseException | None = None
+        connection = None
+        try:
+            if self._application.time_limit_s is None:
+                connection = await pool.acquire()
+                acquired = now_ns()
+                await call(connection, arrival)
+            else:
+                async with asyncio.timeout(self._application.time_limit_s):
+                    connection = await pool.acquire()
+                    acquired = now_ns()
+                    await call(connection, arrival)
+        except (Exception, asyncio.CancelledError) as caught:
+            error = caught
+        finished = now_ns()
+        tally.in_flight -= 1
+        outcome = Outcome.OK if error is None else outcome_of(error)
+        recorder.add(
+            self._codes[operation],
+            recorder.outcomes[outcome],
+            arrival.index,
+            arrival.attempt,
+            intended,
+            started,
+            acquired,
+            finished,
+        )
+        if error is not None:
+            recorder.failed(self._names[operation], outcome, arrival.index, arrival.attempt, finished, error)
+        if connection is not None:
+            await pool.release(connection, failed=error is not None)
+        if isinstance(error, asyncio.CancelledError):
+            raise error
+        return error is None
+
+    async def finish(self, drain_s: float) -> None:
+        """Begin nothing more, let what is in flight finish for ``drain_s``, cut off the rest and close all connections.
+
+        Connections are closed in every case: a server's statistics of a session are final only when it is gone.
+        """
+        self._stopping = True
+        deadline = now_ns() + round(drain_s * 1e9)
+        while self.tally.in_flight and now_ns() < deadline:
+            await asyncio.sleep(0.02)
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for pool in self.pools:
+            await pool.close()
+
+
+async def _sleep_until(due_ns: int) -> None:
+    while (wait_ns := due_ns - now_ns()) > 0:
+        await asyncio.sleep(max(wait_ns / 1e9, LEAST_SLEEP_S))

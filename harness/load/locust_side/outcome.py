@@ -1,0 +1,79 @@
+"""How a request that failed is named: its SQLSTATE where the server gave one, else one of :class:`harness.model.Outcome`."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+
+import asyncpg
+import psycopg
+
+from harness.model import Outcome
+
+_BY_ERRNO = {
+    errno.EMFILE: Outcome.OUT_OF_DESCRIPTORS,
+    errno.ENFILE: Outcome.OUT_OF_DESCRIPTORS,
+    errno.EADDRNOTAVAIL: Outcome.OUT_OF_PORTS,
+    errno.ECONNREFUSED: Outcome.CONNECTION_REFUSED,
+    errno.ENOENT: Outcome.CONNECTION_REFUSED,  # the server's Unix socket is gone
+}
+
+
+class Declined(Exception):
+    """Raised by an operation that gives up for a declared reason, such as a full queue; its name is the outcome.
+
+    :param name: short and stable, such as ``queue_full``; never a text that varies from request to request
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+class PoolTimeout(Exception):
+    """No connection came free within the pool's wait limit."""
+
+
+def outcome_of(error: BaseException) -> str:
+    """The outcome's name."""
+    if isinstance(error, Declined):
+        return error.name
+    if isinstance(error, PoolTimeout):
+        return Outcome.POOL_TIMEOUT
+    if isinstance(error, asyncio.CancelledError):
+        return Outcome.CUT_OFF
+    if isinstance(error, TimeoutError):
+        return Outcome.TIME_LIMIT
+    state = getattr(error, "sqlstate", None)
+    if isinstance(state, str):
+        # 08xxx is "connection exception"; asyncpg invents 08003 itself when the server went away
+        return Outcome.CONNECTION_LOST if state.startswith("08") else state
+    if isinstance(error, OSError):
+        found = _BY_ERRNO.get(_first_errno(error))
+        if found:
+            return found
+        return Outcome.CONNECTION_LOST if isinstance(error, ConnectionError) else f"error:{type(error).__name__}"
+    if isinstance(error, asyncpg.InterfaceError | psycopg.InterfaceError | psycopg.OperationalError):
+        # both drivers say "connection is closed" this way; psycopg also wraps a refused connection
+        refused = "refused" in str(error) or "No such file" in str(error)
+        lost = refused or "clos" in str(error) or "terminat" in str(error)
+        if lost:
+            return Outcome.CONNECTION_REFUSED if refused else Outcome.CONNECTION_LOST
+    return f"error:{type(error).__name__}"
+
+
+def detail_of(error: BaseException) -> str:
+    """The server's DETAIL, which for a deadlock says who waited for whom; empty where there is none."""
+    diagnostic = getattr(error, "diag", None)  # psycopg
+    detail = getattr(error, "detail", None) or getattr(diagnostic, "message_detail", None)
+    return str(detail) if detail else ""
+
+
+def _first_errno(error: OSError) -> int:
+    """The errno, also where asyncio joined several failed addresses into one text."""
+    if error.errno is not None:
+        return error.errno
+    for number in _BY_ERRNO:
+        if f"[Errno {number}]" in str(error):
+            return number
+    return 0

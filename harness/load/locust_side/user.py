@@ -1,0 +1,87 @@
+"""PostgresUser: a Locust user whose operations run as coroutines on the engine's loop."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
+
+import gevent
+from locust import User
+from locust.user.users import UserMeta
+
+from harness.errors import DefinitionError
+from harness.load.locust_side.crowd import Arrival
+from harness.load.locust_side.engine import Engine
+from harness.load.plan import VARIANT_VARIABLE, Plan
+
+_Method = TypeVar("_Method", bound=Callable[[Any, Any, Arrival], Awaitable[None]])
+#: How often a parked user looks whether Locust wants it to stop.
+PARKED_S = 0.1
+
+
+def operation(method: _Method) -> _Method:
+    """Mark a coroutine method ``(self, connection, arrival)`` as an operation of that name.
+
+    It also becomes a task to Locust, so that its web page lists it.
+    """
+    method.flashcrowd_operation = True  # type: ignore[attr-defined]
+    method.locust_task_weight = 1  # type: ignore[attr-defined]
+    return method
+
+
+def chosen_variant(users_file: str) -> ModuleType:
+    """The module under ``variants/`` beside ``users.py`` that this process is to run.
+
+    The harness names it in its plan; under a plain ``locust -f`` the environment variable FLASHCROWD_VARIANT does,
+    else it is ``before``.
+    """
+    planned = Plan.of_environment()
+    name = planned[0].variant if planned else os.environ.get(VARIANT_VARIABLE, "before")
+    path = Path(users_file).resolve().parent / "variants" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"flashcrowd_variant_{name}", path)
+    if spec is None or spec.loader is None or not path.exists():
+        known = ", ".join(sorted(file.stem for file in path.parent.glob("[a-z]*.py")))
+        raise DefinitionError(where=str(path), field="variant", value=name, expected=f"one of {known}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+class PostgresUser(User, metaclass=UserMeta):
+    """A user of an application on PostgreSQL.
+
+    A subclass in an incident's ``users.py`` marks its operations with :func:`operation`; their names are those of the
+    traffic's mix. The connection that an operation gets is the declared driver's own (asyncpg or psycopg), out of the
+    application's pool or the user's own, with no transaction open.
+
+    In the open model arrivals come by schedule and not from users: the first user of a worker stands for the crowd, and
+    how many more there are changes nothing. In the closed model every user is one person.
+    """
+
+    abstract = True
+
+    def run(self) -> None:
+        """Stay parked while the engine does this user's work; Locust calls it in a greenlet of its own."""
+        # Locust's run() would draw tasks and call them in this greenlet; ours belong to the loop's thread.
+        self._state = "running"
+        engine = Engine.of(self.environment)
+        engine.join(self)
+        try:
+            while self._state == "running":
+                gevent.sleep(PARKED_S)
+        finally:
+            engine.leave(self)
+
+    def operations(self) -> dict[str, Callable[[Any, Arrival], Awaitable[None]]]:
+        """This user's operations by name."""
+        return {
+            name: getattr(self, name)
+            for name in dir(type(self))
+            if getattr(getattr(type(self), name, None), "flashcrowd_operation", False)
+        }

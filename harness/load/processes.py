@@ -1,0 +1,232 @@
+"""Starts Locust's master and workers, says go and stop, notices who died, and leaves nobody behind.
+
+Each child has its standard input as a pipe that only the harness holds: when the harness ends, however it ends, the
+children see the end of the pipe and end as well. They run in a session of their own, so a terminal's Ctrl-C reaches
+the harness alone, which then stops the load in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from harness.clock import Origin
+from harness.errors import Exit, FlashcrowdError, RecordingError, StackError
+from harness.load.plan import DSN_VARIABLE, PLAN_VARIABLE, WORKER_VARIABLE, Plan
+from harness.model import Event, Traffic, Users
+from harness.record.format import LOGS
+from harness.record.reader import read_events
+
+READY_LIMIT_S = 60.0  # importing Locust takes a second or two; a machine that is short of memory may take long
+STOP_LIMIT_S = 5.0
+POLL_S = 0.05
+PLAN_NAME = "plan.json"
+MASTER_ATTEMPTS = 3
+
+
+class LoadProcesses:
+    """The processes of one run's load, as an asynchronous context manager.
+
+    :param cores: the cores that they may use; None leaves it to the system
+    """
+
+    def __init__(
+        self, plan: Plan, traffic: Traffic, dsn: str, cores: Sequence[int] | None, users_class: str | None = None
+    ) -> None:
+        self._plan = plan
+        self._users = _users_to_spawn(traffic, plan.workers)
+        self._dsn = dsn
+        self._cores = cores
+        self._folder = Path(plan.run_folder)
+        self._users_file = Path(plan.incident_folder) / "users.py"
+        self._classes = [users_class] if users_class else []
+        self._master: asyncio.subprocess.Process | None = None
+        self._workers: list[asyncio.subprocess.Process] = []
+        self._logs = self._folder / LOGS
+
+    async def __aenter__(self) -> LoadProcesses:
+        self._logs.mkdir(exist_ok=True)
+        self._plan.write(self._folder / PLAN_NAME)
+        try:
+            port = await self._start_master()
+            for worker in range(self._plan.workers):
+                self._workers.append(await self._start_worker(worker, port))
+            await self._wait_until_ready()
+        except BaseException:
+            await self._end()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._end()
+
+    @property
+    def pids(self) -> list[int]:
+        """Process ids of the workers, in order."""
+        return [worker.pid for worker in self._workers]
+
+    def go(self, origin: Origin) -> None:
+        """Tell all workers when the traffic begins."""
+        self._tell({"go": asdict(origin)})
+
+    def stop(self) -> None:
+        """Tell all workers to end early: what is in flight is cut off."""
+        self._tell({"stop": True})
+
+    def done(self) -> bool:
+        """Whether every worker has said that its share is over and all is written."""
+        return len(self._said("done")) == self._plan.workers
+
+    def dead(self) -> str | None:
+        """Which process ended although it should not have, and how; None while all is well.
+
+        :raises RecordingError: a worker ended because it could not write
+        """
+        finished = self._said("done")
+        for number, worker in enumerate(self._workers):
+            if worker.returncode is None or number in finished:
+                continue
+            if worker.returncode == Exit.UNKNOWN:
+                raise RecordingError(
+                    f"worker {number} cannot write to {self._folder}; free some space there, or choose another folder with --out"
+                )
+            return f"worker {number} (pid {worker.pid}) ended with {_how(worker.returncode)}"
+        if self._master is not None and self._master.returncode is not None:
+            return f"Locust's master (pid {self._master.pid}) ended with {_how(self._master.returncode)}"
+        return None
+
+    async def _start_master(self) -> int:
+        for attempt in range(1, MASTER_ATTEMPTS + 1):
+            port = _free_port()
+            arguments = ["--master", "--headless", "--master-bind-host", "127.0.0.1", "--master-bind-port", str(port)]
+            arguments += ["--expect-workers", str(self._plan.workers), "-u", str(self._users), "-r", "10000"]
+            self._master = await self._start(arguments, "master", {})
+            # Its standard input must not be a pipe with a reader in Locust: it reads single keys from a terminal only.
+            if await self._bound(port):
+                return port
+            if attempt == MASTER_ATTEMPTS:
+                raise StackError(f"Locust's master did not start; its last lines:\n{self._tail('master')}")
+        raise AssertionError("unreachable")
+
+    async def _bound(self, port: int) -> bool:
+        """Whether the master came to listen on its port; False if it ended instead (the port was taken meanwhile)."""
+        deadline = asyncio.get_running_loop().time() + READY_LIMIT_S
+        while self._master is not None and self._master.returncode is None:
+            with contextlib.suppress(OSError):
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                return True
+            if asyncio.get_running_loop().time() > deadline:
+                break
+            await asyncio.sleep(POLL_S)
+        return False
+
+    async def _start_worker(self, number: int, port: int) -> asyncio.subprocess.Process:
+        arguments = ["--worker", "--master-host", "127.0.0.1", "--master-port", str(port)]
+        environment = {
+            "LOCUST_SKIP_MONKEY_PATCH": "1",  # the loop's thread needs no patching, and Locust's own part runs faster without
+            PLAN_VARIABLE: str(self._folder / PLAN_NAME),
+            WORKER_VARIABLE: str(number),
+            DSN_VARIABLE: self._dsn,
+        }
+        return await self._start(arguments, f"worker-{number}", environment)
+
+    async def _start(
+        self, arguments: Sequence[str], name: str, environment: dict[str, str]
+    ) -> asyncio.subprocess.Process:
+        command = [sys.executable, "-m", "harness.load.child", "-f", str(self._users_file), *arguments, *self._classes]
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")}
+        plan = {PLAN_VARIABLE: str(self._folder / PLAN_NAME), WORKER_VARIABLE: "0"}
+        with (self._logs / f"{name}.log").open("ab") as log:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                env={**inherited, **plan, **environment, "PYTHONUNBUFFERED": "1"},
+                start_new_session=True,
+            )
+        if self._cores and hasattr(os, "sched_setaffinity"):
+            with contextlib.suppress(ProcessLookupError):
+                os.sched_setaffinity(process.pid, self._cores)
+        return process
+
+    async def _wait_until_ready(self) -> None:
+        deadline = asyncio.get_running_loop().time() + READY_LIMIT_S
+        while len(self._said("ready")) < self._plan.workers:
+            if how := self.dead():
+                name = "master" if "master" in how else f"worker-{how.split()[1]}"
+                raise FlashcrowdError(f"{how} before it was ready; its last lines:\n{self._tail(name)}")
+            if asyncio.get_running_loop().time() > deadline:
+                raise FlashcrowdError(
+                    f"{len(self._said('ready'))} of {self._plan.workers} workers were ready after {READY_LIMIT_S:.0f} s; "
+                    f"last lines of the first:\n{self._tail('worker-0')}"
+                )
+            await asyncio.sleep(POLL_S)
+
+    def _said(self, state: str) -> set[int]:
+        return {
+            int(str(event.fields["worker"]))
+            for number in range(self._plan.workers)
+            for event in read_events(self._folder / f"events-worker-{number}.jsonl")
+            if event.kind == "worker" and event.fields.get("state") == state
+        }
+
+    def _tell(self, command: dict[str, object]) -> None:
+        line = (json.dumps(command) + "\n").encode()
+        for worker in self._workers:
+            if worker.returncode is None and worker.stdin is not None:
+                worker.stdin.write(line)
+
+    def _tail(self, name: str, lines: int = 15) -> str:
+        path = self._logs / f"{name}.log"
+        text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else "(no output)"
+        return "\n".join(text.splitlines()[-lines:])
+
+    async def _end(self) -> None:
+        """End every process: asked first, then killed with its whole session."""
+        children = [*self._workers, *([self._master] if self._master else [])]
+        for child in children:
+            if child.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    child.terminate()
+        for child in children:
+            try:
+                async with asyncio.timeout(STOP_LIMIT_S):
+                    await child.wait()
+            except TimeoutError:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(child.pid, signal.SIGKILL)
+                await child.wait()
+            if child.stdin is not None:
+                child.stdin.close()
+
+
+def event_of_death(how: str, at_s: float) -> Event:
+    """The event that records a process's untimely end."""
+    words = how.split()
+    number = int(words[1]) if words[0] == "worker" else None
+    return Event(at_s=at_s, kind="worker", text=how, fields={"worker": number, "state": "died"})
+
+
+def _users_to_spawn(traffic: Traffic, workers: int) -> int:
+    """How many Locust users stand for the crowd: one a worker for open arrivals, else the most that any phase has."""
+    counts = [phase.users for phase in traffic.phases if isinstance(phase, Users)]
+    return max(counts, default=workers)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _how(code: int) -> str:
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
