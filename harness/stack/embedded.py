@@ -1,0 +1,259 @@
+"""Real servers as child processes: up, reset, logs, down.
+
+1 sweep what killed runs left
+2 find the PostgreSQL, the user to run it as and the cores to hold it to
+3 put a copy of the seeded cluster into a folder of its own, seeding it first where the cache has none
+4 start the server and read what it says of itself
+5 the run; between variants the database is put back to the seeded state
+6 stop the server and remove the folder, on every path
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Self
+
+import psutil
+import psycopg
+
+from harness import dataset as datasets
+from harness.errors import DefinitionError, StackError
+from harness.model import Dataset, Topology
+from harness.stack import account as accounts
+from harness.stack import binaries as programs
+from harness.stack import cores, processes, template
+from harness.stack import instance as instances
+from harness.stack import port as ports
+from harness.stack import server as servers
+from harness.stack.instance import Instance
+from harness.stack.postgres import Endpoint
+from harness.stack.server import Server
+from harness.stack.sweep import sweep
+from harness.stack.template import DATABASE
+
+RESET_S = 60.0
+
+#: Settings that the harness needs for itself: where the server is, and where and how it writes its log.
+RESERVED = (
+    "config_file",
+    "data_directory",
+    "external_pid_file",
+    "hba_file",
+    "ident_file",
+    "listen_addresses",
+    "log_destination",
+    "log_directory",
+    "log_file_mode",
+    "log_filename",
+    "log_line_prefix",
+    "log_rotation_age",
+    "log_rotation_size",
+    "log_timezone",
+    "logging_collector",
+    "port",
+    "unix_socket_directories",
+)
+PRELOADED = "pg_stat_statements"
+
+
+class EmbeddedStack:
+    """A running stack; made by :meth:`up`.
+
+    :ivar postgres: the server, at the database that the dataset was seeded into
+    :ivar load_cores: the cores for the load, which this process is held to already; None: any
+    """
+
+    def __init__(self, *, server: Server, instance: Instance, postgres: Endpoint, load_cores: tuple[int, ...] | None):
+        self._server = server
+        self._instance = instance
+        self._marks: dict[str, int] = {}
+        self.postgres = postgres
+        self.load_cores = load_cores
+        self._settings = self._read_settings()
+
+    @classmethod
+    @contextmanager
+    def up(
+        cls, topology: Topology, dataset: Dataset, *, scale: float, seed: int, say: Callable[[str], None]
+    ) -> Iterator[Self]:
+        """Start the servers of a topology with a seeded dataset; torn down on every path.
+
+        :param scale: size of the dataset, 1.0 is what the incident was tuned with; used as it is
+        :param say: is told what takes time, and what was cleaned up
+        :raises DefinitionError: the dataset or a setting is wrong
+        :raises StackError: the server did not come up
+        """
+        asked = topology.postgres
+        _check_settings(asked.settings)
+        fixture = datasets.load(dataset)
+        for line in sweep():
+            say(line)
+        account = accounts.for_servers()
+        binaries = programs.locate(account, (template.cache_folder(), instances.base()))
+        split = cores.split(asked.cpus, cores.own_cores())
+        notes = [*binaries.notes, *split.notes]
+        if account.switched:
+            notes.append(f"PostgreSQL refuses to run as root: it runs as user {account.name}")
+        recipe = template.Recipe(fixture=fixture, scale=scale, seed=seed, binaries=binaries, account=account)
+        with cores.process_held_to(split.load), instances.make(account) as instance:
+            template.put_into(instance.data, recipe, say)
+            settings = _settings(asked.settings, instance, has_json=_major(binaries.version) >= 15)
+            server = servers.start(instance, binaries=binaries, account=account, settings=settings, cores=split.server)
+            try:
+                postgres = _endpoint(server, instance, split, tuple(notes))
+                yield cls(server=server, instance=instance, postgres=postgres, load_cores=split.load)
+            finally:
+                server.stop()
+
+    def reset(self) -> None:
+        """Put the database back to exactly the seeded state; sessions still connected to it are ended.
+
+        The statistics of statements start anew, and so does what :meth:`save_logs` saves. A session that stays
+        connected to another database is left alone.
+
+        :raises StackError: the server does not do it
+        """
+        try:
+            with self._admin() as admin:
+                admin.execute(f"SET statement_timeout = {RESET_S * 1000:.0f}".encode())
+                admin.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)".encode())
+                template.copy_database(admin)
+                admin.execute("SELECT pg_stat_statements_reset()")
+        except psycopg.Error as error:
+            died = self.check_alive()
+            raise StackError(f"the database could not be reset: {error}{died or self._server.last_lines()}") from error
+        self._marks = {path.name: path.stat().st_size for path in self._logs()}
+
+    def check_alive(self) -> str | None:
+        """None while the postmaster lives, else how it died: exit status and last log lines."""
+        return self._server.how_it_died()
+
+    def save_logs(self, folder: Path) -> None:
+        """Copy what the server logged since the last reset into ``folder``, which is made where it is missing."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in self._logs():
+            with path.open("rb") as source:
+                source.seek(self._marks.get(path.name, 0))
+                (folder / path.name).write_bytes(source.read())
+
+    def describe(self) -> dict[str, Any]:
+        """The object ``stack`` of run.json."""
+        endpoint = self.postgres
+        return {
+            "provider": "embedded",
+            "postgres": {
+                "version": endpoint.version,
+                "version_num": endpoint.version_num,
+                "cpus": endpoint.cpus,
+                "cores": None if endpoint.cores is None else list(endpoint.cores),
+                "max_connections": endpoint.max_connections,
+                "settings": dict(self._settings),
+                "notes": list(endpoint.notes),
+            },
+        }
+
+    def _logs(self) -> list[Path]:
+        return sorted(path for path in self._instance.log.iterdir() if path.is_file())
+
+    def _admin(self) -> psycopg.Connection:
+        try:
+            return self._server.connect("postgres")
+        except psycopg.errors.TooManyConnections:
+            pass
+        except psycopg.OperationalError as error:
+            # A refusal while connecting has no SQLSTATE in libpq, only its words.
+            if "too many clients" not in str(error) and "connection slots" not in str(error):
+                raise
+        # Superusers filled even the reserved connections. They are to be ended anyway: end them from outside.
+        processes.end(self._sessions(), number=signal.SIGTERM, limit_s=10.0)
+        return self._server.connect("postgres")
+
+    def _sessions(self) -> list[psutil.Process]:
+        found = []
+        for process in psutil.Process(self._server.pid).children():
+            with suppress(psutil.NoSuchProcess):
+                # "postgres: USER DATABASE HOST(PORT) what it does"
+                words = " ".join(process.cmdline()).split()
+                if words[:1] == ["postgres:"] and words[2:3] == [DATABASE]:
+                    found.append(process)
+        return found
+
+    def _read_settings(self) -> dict[str, str]:
+        with self._admin() as admin:
+            rows = admin.execute(
+                "SELECT name, current_setting(name) FROM pg_settings"
+                " WHERE source IN ('configuration file', 'command line') ORDER BY name"
+            ).fetchall()
+        return {name: value for name, value in rows if name not in RESERVED}
+
+
+def _check_settings(settings: Mapping[str, str]) -> None:
+    for name, value in settings.items():
+        if name.lower() in RESERVED:
+            raise DefinitionError(
+                where="topology.postgres", field=f"settings[{name!r}]", value=value, expected="left to the harness"
+            )
+
+
+def _settings(asked: Mapping[str, str], instance: Instance, *, has_json: bool) -> dict[str, str]:
+    """The server's settings: its own defaults, what measuring needs, and what the incident asks for."""
+    preload = [name.strip() for name in asked.get("shared_preload_libraries", "").split(",") if name.strip()]
+    if PRELOADED not in preload:
+        preload.append(PRELOADED)
+    return {
+        "pg_stat_statements.track": "all",
+        "track_io_timing": "on",
+        "track_activity_query_size": "16kB",
+        "timezone": "UTC",
+        **asked,
+        "shared_preload_libraries": ",".join(preload),
+        "logging_collector": "on",
+        "log_destination": "stderr,jsonlog" if has_json else "stderr",
+        "log_directory": str(instance.log),
+        "log_filename": "postgres.log",  # one file: jsonlog puts postgres.json beside it
+        "log_rotation_age": "0",
+        "log_rotation_size": "0",
+        "log_timezone": "UTC",
+    }
+
+
+def _major(version: str) -> int:
+    """The major version in what ``postgres --version`` says.
+
+    >>> _major("postgres (PostgreSQL) 18.6"), _major("postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)")
+    (18, 15)
+    >>> _major("postgres (PostgreSQL) 19beta1")
+    19
+    """
+    match = re.search(r"\(PostgreSQL\) (\d+)", version)
+    if match is None:
+        raise StackError(f"{version!r} is not what a postgres says of its version")
+    return int(match[1])
+
+
+def _endpoint(server: Server, instance: Instance, split: cores.Split, notes: tuple[str, ...]) -> Endpoint:
+    with server.connect(DATABASE) as connection:
+        row = connection.execute(
+            "SELECT current_setting('server_version'), current_setting('max_connections')::int"
+        ).fetchone()
+        assert row is not None  # a SELECT without FROM has one row
+        connection.execute("SELECT pg_stat_statements_reset()")
+        return Endpoint(
+            host=ports.HOST,
+            port=server.port,
+            user=servers.SUPERUSER,
+            application_user=template.APPLICATION_USER,
+            database=DATABASE,
+            version=row[0].split()[0],
+            version_num=connection.info.server_version,
+            postmaster_pid=server.pid,
+            cpus=split.cpus,
+            cores=split.server,
+            log_folder=instance.log,
+            max_connections=row[1],
+            notes=notes,
+        )

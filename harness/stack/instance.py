@@ -1,0 +1,140 @@
+"""The folder that a server lives in, and who owns it.
+
+All folders are under one of our own in the system's folder for temporary files, whose path is short: a Unix socket's
+path may have 107 bytes. Each holds
+
+    owner.json   who made it: harness and, once started, postmaster
+    data/        the cluster
+    log/         what the server says
+    .s.PGSQL.*   its socket
+
+Folders are made and swept under one lock, so that a folder is never seen without its owner.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import StackError
+from harness.stack.account import Account
+from harness.stack.processes import Identity
+
+OWNER = "owner.json"
+LOCK = "lock"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """Who made a folder and which postmaster runs in it; None where none was recorded."""
+
+    harness: Identity | None
+    postmaster: Identity | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """A folder for one server."""
+
+    folder: Path
+
+    @property
+    def data(self) -> Path:
+        """The cluster's folder; made by whoever fills it."""
+        return self.folder / "data"
+
+    @property
+    def log(self) -> Path:
+        """Where the server writes its logs."""
+        return self.folder / "log"
+
+    def record(self, postmaster: Identity | None) -> None:
+        """Write down that this process owns the folder, and which postmaster runs in it."""
+        harness = Identity.of(os.getpid())
+        value = {"harness": _to_json(harness), "postmaster": None if postmaster is None else _to_json(postmaster)}
+        neighbour = self.folder / (OWNER + ".part")
+        neighbour.write_text(json.dumps(value) + "\n", encoding="utf-8")
+        neighbour.replace(self.folder / OWNER)
+
+    def owner(self) -> Owner:
+        """Who owns it; nobody where the record is missing or torn."""
+        try:
+            value = json.loads((self.folder / OWNER).read_text(encoding="utf-8"))
+            return Owner(harness=_from_json(value["harness"]), postmaster=_from_json(value["postmaster"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            return Owner(harness=None, postmaster=None)
+
+    def remove(self) -> None:
+        """Remove the folder with all that is in it."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if self.folder.exists():  # a server's last breath may put a file into a folder that is being removed
+            shutil.rmtree(self.folder)
+
+
+def base() -> Path:
+    """The folder of all instances of this user; made where it is missing.
+
+    :raises StackError: somebody else made it, or it cannot be made
+    """
+    folder = Path(tempfile.gettempdir()).resolve() / f"flashcrowd-{os.geteuid()}"
+    # Where we are root the server's user must pass through, but need not list it.
+    mode = 0o711 if os.geteuid() == 0 else 0o700
+    try:
+        folder.mkdir(mode=mode, exist_ok=True)
+        found = folder.lstat()
+    except OSError as error:
+        raise StackError(f"{folder} cannot be made ({error.strerror}): point TMPDIR to a folder of yours") from error
+    if found.st_uid != os.geteuid() or not stat.S_ISDIR(found.st_mode):
+        raise StackError(f"{folder} is not ours: remove it, or point TMPDIR to a folder of yours")
+    folder.chmod(mode)  # whatever the umask was
+    return folder
+
+
+@contextmanager
+def lock() -> Iterator[Path]:
+    """Keep others from making or sweeping instances meanwhile; gives the folder of all instances."""
+    folder = base()
+    with (folder / LOCK).open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield folder
+
+
+@contextmanager
+def make(account: Account) -> Iterator[Instance]:
+    """Make a folder for a server that runs as ``account``; removed on every path."""
+    with lock() as folder:
+        instance = Instance(folder=folder / secrets.token_hex(4))
+        instance.folder.mkdir(mode=0o700)
+        instance.record(None)
+    try:
+        instance.log.mkdir(mode=0o700)
+        account.own(instance.folder)
+        yield instance
+    finally:
+        instance.remove()
+
+
+def existing(folder: Path) -> list[Instance]:
+    """All instances under the folder of all instances; call it under :func:`lock`."""
+    return [
+        Instance(folder=path)
+        for path in sorted(folder.iterdir())
+        if path.is_dir() and not path.is_symlink() and len(path.name) == 8
+    ]
+
+
+def _to_json(identity: Identity) -> dict[str, float]:
+    return {"pid": identity.pid, "started_s": identity.started_s}
+
+
+def _from_json(value: dict[str, float] | None) -> Identity | None:
+    return None if value is None else Identity(pid=int(value["pid"]), started_s=float(value["started_s"]))

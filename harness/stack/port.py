@@ -1,0 +1,61 @@
+"""Which port a server listens on: a free one, or the one that FLASHCROWD_PG_PORT names."""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import suppress
+
+import psutil
+
+from harness.errors import StackError
+
+HOST = "127.0.0.1"
+FORCED = "FLASHCROWD_PG_PORT"
+
+
+def free() -> int:
+    """A port that nothing listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def forced() -> int | None:
+    """The port that the environment forces, checked to be free; None where it forces none.
+
+    :raises StackError: not a port number, or taken
+    """
+    text = os.environ.get(FORCED, "")
+    if not text:
+        return None
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 65536:
+        raise StackError(f"{FORCED}={text!r} is not a port number from 1 to 65535")
+    port = int(text)
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as PostgreSQL does: a port in TIME_WAIT is free
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise taken(port, error.strerror or str(error)) from error
+    return port
+
+
+def taken(port: int, reason: str) -> StackError:
+    """The error for a forced port that cannot be had; names its holder if that can be told."""
+    holder = _holder(port)
+    by = f" by {holder}" if holder else ""
+    return StackError(
+        f"port {port} of {HOST}, forced by {FORCED}, cannot be used ({reason}{by}): "
+        f"stop what holds it, or unset {FORCED} and a free port is taken"
+    )
+
+
+def _holder(port: int) -> str | None:
+    with suppress(psutil.Error, OSError):  # other users' sockets cannot be told by everyone
+        for connection in psutil.net_connections("tcp"):
+            listens = connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr[1] == port
+            if listens and connection.pid:
+                return f"process {connection.pid}, {psutil.Process(connection.pid).name()}"
+    return None

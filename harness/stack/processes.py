@@ -1,0 +1,77 @@
+"""Which processes belong to a data folder, and which process a recorded one is.
+
+A number alone proves nothing: it may have been given to another process since. A process is told by its number and its
+start, a server's processes by the data folder, which is their working folder or stands in their arguments.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+# The start is computed from the wall clock at boot, which corrections move a little; a number comes round far later.
+SAME_START_S = 1.5
+PROGRAMS = ("postgres", "initdb", "postmaster")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """A process, told by its number and its start in seconds since the Unix epoch."""
+
+    pid: int
+    started_s: float
+
+    @classmethod
+    def of(cls, pid: int) -> Identity:
+        """The identity of a living process.
+
+        :raises psutil.NoSuchProcess: there is none
+        """
+        return cls(pid=pid, started_s=psutil.Process(pid).create_time())
+
+    def lives(self) -> bool:
+        """Whether that very process is still there."""
+        with suppress(psutil.NoSuchProcess):
+            process = psutil.Process(self.pid)
+            return self.matches(process) and process.status() != psutil.STATUS_ZOMBIE
+        return False
+
+    def matches(self, process: psutil.Process) -> bool:
+        """Whether ``process`` is it."""
+        return process.pid == self.pid and abs(process.create_time() - self.started_s) < SAME_START_S
+
+
+def of_data_folder(data: Path) -> list[psutil.Process]:
+    """The living server processes that work in ``data``: postmaster, backends, initdb."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+            if process.name() in PROGRAMS and _works_in(process, data):
+                found.append(process)
+    return found
+
+
+def end(processes: Iterable[psutil.Process], *, number: int = signal.SIGKILL, limit_s: float = 5.0) -> bool:
+    """Send a signal to each and wait until all are gone.
+
+    :returns: whether all are gone
+    """
+    processes = list(processes)
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)  # psutil checks that the number is still that process's
+    return not psutil.wait_procs(processes, timeout=limit_s)[1]
+
+
+def _works_in(process: psutil.Process, data: Path) -> bool:
+    if str(data) in process.cmdline():
+        return True
+    try:
+        return process.cwd() == str(data)
+    except psutil.AccessDenied:
+        return False

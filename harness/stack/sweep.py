@@ -1,0 +1,50 @@
+"""Removes what killed runs left: their servers and folders. What a live run owns is never touched."""
+
+from __future__ import annotations
+
+import signal
+
+import psutil
+
+from harness.stack import instance as instances
+from harness.stack import processes
+from harness.stack.instance import Instance, Owner
+
+IMMEDIATE_S = 10.0
+
+
+def sweep() -> list[str]:
+    """Remove every instance whose harness is gone.
+
+    :returns: a line for each thing removed
+    """
+    removed: list[str] = []
+    with instances.lock() as folder:
+        for instance in instances.existing(folder):
+            owner = instance.owner()
+            if owner.harness is not None and owner.harness.lives():
+                continue
+            removed += _remove(instance, owner)
+    return removed
+
+
+def _remove(instance: Instance, owner: Owner) -> list[str]:
+    left = processes.of_data_folder(instance.data)
+    postmasters = [process for process in left if _is_postmaster(process, instance, owner)]
+    said = [f"stopped PostgreSQL {process.pid}, left by a killed run" for process in postmasters]
+    # Immediate shutdown: the cluster is thrown away, so its recovery is nobody's concern.
+    processes.end(postmasters, number=signal.SIGQUIT, limit_s=IMMEDIATE_S)
+    processes.end(processes.of_data_folder(instance.data))
+    instance.remove()
+    said.append(f"removed {instance.folder}, left by a killed run")
+    return said
+
+
+def _is_postmaster(process: psutil.Process, instance: Instance, owner: Owner) -> bool:
+    try:
+        if owner.postmaster is not None and process.pid == owner.postmaster.pid:
+            return owner.postmaster.matches(process)
+        # Killed between its start and the note of it: only a postmaster has the folder in its arguments.
+        return str(instance.data) in process.cmdline()
+    except psutil.NoSuchProcess:
+        return False

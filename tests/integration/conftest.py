@@ -1,0 +1,45 @@
+"""Real servers for the tests: one stack for the session, its database put back to the seeded state for each test."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from harness.model import Dataset, PostgresServer, Topology
+from harness.stack.embedded import EmbeddedStack
+from harness.stack.postgres import Endpoint
+
+SCALE = 0.02
+SEED = 1
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The tests leave the user's cache alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        if "FLASHCROWD_CACHE" not in os.environ:
+            patch.setenv("FLASHCROWD_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def dataset() -> Dataset:
+    """The dataset that the tests' servers hold."""
+    return Dataset(module="fixtures.collectibles", version=1)
+
+
+@pytest.fixture(scope="session")
+def stack(dataset: Dataset, _own_cache: None) -> Iterator[EmbeddedStack]:
+    """A running stack with a small dataset."""
+    topology = Topology(postgres=PostgresServer(cpus=1, settings={"max_connections": "40"}))
+    with EmbeddedStack.up(topology, dataset, scale=SCALE, seed=SEED, say=lambda line: None) as running:
+        yield running
+
+
+@pytest.fixture
+def postgres(stack: EmbeddedStack) -> Endpoint:
+    """The stack's PostgreSQL, its database as it was seeded."""
+    stack.reset()
+    return stack.postgres
