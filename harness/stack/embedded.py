@@ -162,8 +162,6 @@ class EmbeddedStack:
     def _admin(self) -> psycopg.Connection:
         try:
             return self._server.connect("postgres")
-        except psycopg.errors.TooManyConnections:
-            pass
         except psycopg.OperationalError as error:
             # A refusal while connecting has no SQLSTATE in libpq, only its words.
             if "too many clients" not in str(error) and "connection slots" not in str(error):
@@ -176,9 +174,9 @@ class EmbeddedStack:
         found = []
         for process in psutil.Process(self._server.pid).children():
             with suppress(psutil.NoSuchProcess):
-                # "postgres: USER DATABASE HOST(PORT) what it does"
+                # "postgres: USER DATABASE HOST(PORT) what it does"; with cluster_name set that comes first
                 words = " ".join(process.cmdline()).split()
-                if words[:1] == ["postgres:"] and words[2:3] == [DATABASE]:
+                if words[:1] == ["postgres:"] and DATABASE in words[2:4]:
                     found.append(process)
         return found
 

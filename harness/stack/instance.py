@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import StackError
+from harness.stack import processes
 from harness.stack.account import Account
 from harness.stack.processes import Identity
 
@@ -120,6 +121,8 @@ def make(account: Account) -> Iterator[Instance]:
         account.own(instance.folder)
         yield instance
     finally:
+        # None is left unless an interrupt came between the start of a server and the note of it.
+        processes.end(processes.of_data_folder(instance.data))
         instance.remove()
 
 

@@ -81,19 +81,20 @@ class Server:
 
     def stop(self) -> None:
         """Stop it: fast, then immediately, then by killing; afterwards none of its processes is left."""
-        for number, limit_s in ((signal.SIGINT, FAST_S), (signal.SIGQUIT, IMMEDIATE_S)):
-            if self._process.poll() is not None:
-                break
-            self._process.send_signal(number)
-            self.await_death(limit_s)
-        if self._process.poll() is None:
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-        # Each backend is in a process group of its own, and the logger outlives the postmaster by a moment.
-        left = processes.of_data_folder(self._instance.data)
-        if psutil.wait_procs(left, timeout=1.0)[1]:
-            processes.end(left)
+        try:
+            for number, limit_s in ((signal.SIGINT, FAST_S), (signal.SIGQUIT, IMMEDIATE_S)):
+                if self._process.poll() is not None:
+                    break
+                self._process.send_signal(number)
+                self.await_death(limit_s)
+        finally:  # an impatient second Ctrl-C as well
+            if self._process.poll() is None:
+                with suppress(ProcessLookupError):
+                    os.killpg(self._process.pid, signal.SIGKILL)
+                self._process.wait()
+            # Each backend is in a process group of its own, and the logger outlives the postmaster by a moment.
+            left = processes.of_data_folder(self._instance.data)
+            processes.end(psutil.wait_procs(left, timeout=1.0)[1])
 
 
 def start(

@@ -38,6 +38,7 @@ from harness.stack.server import Server
 RECIPE = 1  # to be raised whenever this module puts something else into a cluster
 KEPT = 8  # entries; beyond them the one least recently used goes. A full-size dataset has 200 MB
 MANIFEST = "manifest.json"
+PART = ".part"
 DATABASE = "crowd"
 TEMPLATE = "crowd_template"
 APPLICATION_USER = "app"
@@ -147,7 +148,7 @@ def _lock_path(entry: Path) -> Path:
 
 
 def _build(entry: Path, recipe: Recipe, say: Say) -> None:
-    part = entry.with_name(entry.name + ".part")
+    part = entry.with_name(entry.name + PART)
     for old in (entry, part):  # the lock is ours, so what is there is damaged or left by a killed build
         shutil.rmtree(old, ignore_errors=True)
     say(f"seeding {recipe.fixture.module} at scale {recipe.scale:g} (kept for later runs)")
@@ -269,12 +270,22 @@ def _folders(data: Path) -> list[str]:
 
 
 def _prune(clusters: Path, *, keep: Path) -> None:
-    entries = [path for path in clusters.iterdir() if path.is_dir() and (path / MANIFEST).exists() and path != keep]
-    entries.sort(key=lambda path: path.stat().st_mtime, reverse=True)
-    for entry in entries[KEPT - 1 :]:
-        with _lock_path(entry).open("w") as file:
+    """Remove the entries least recently used, and what killed builds left."""
+    folders = [path for path in clusters.iterdir() if path.is_dir()]
+    parts = [path for path in folders if path.suffix == PART]
+    entries = [path for path in folders if path.suffix != PART and path != keep]
+    entries.sort(key=_used_at, reverse=True)
+    for path in (*entries[KEPT - 1 :], *parts):
+        with _lock_path(path.with_suffix("")).open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 continue  # somebody uses it
-            shutil.rmtree(entry, ignore_errors=True)
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _used_at(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # another run removed it meanwhile
+        return 0.0

@@ -1,0 +1,66 @@
+"""Who gets which cores."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from harness.stack import cores
+
+can_hold = pytest.mark.skipif(
+    len(cores.own_cores() or ()) < 2, reason="needs two cores, and a system that holds processes to cores"
+)
+
+
+@pytest.mark.parametrize(
+    ("cpus", "own", "server", "load"),
+    [
+        (1, (0, 1), (1,), (0,)),
+        (1, (0, 1, 2, 3), (3,), (0, 1, 2)),
+        (3, (0, 1, 2, 3), (1, 2, 3), (0,)),
+        (2, (4, 7, 5), (5, 7), (4,)),
+    ],
+    ids=["two", "four", "all but one", "a subset of the machine's, unsorted"],
+)
+def test_server_and_load_are_kept_apart(
+    cpus: int, own: tuple[int, ...], server: tuple[int, ...], load: tuple[int, ...]
+) -> None:
+    found = cores.split(cpus, own)
+    assert (found.cpus, found.server, found.load, found.notes) == (cpus, server, load, ())
+
+
+@pytest.mark.parametrize(("cpus", "own"), [(1, (0,)), (2, (0, 1)), (4, (0, 1))], ids=["one", "all", "too many"])
+def test_too_few_cores_are_shared_and_said(cpus: int, own: tuple[int, ...]) -> None:
+    found = cores.split(cpus, own)
+    assert (found.server, found.load) == (own, own)
+    assert found.cpus == len(own)  # what it can have at most, not what was asked for
+    assert "share" in found.notes[0]
+
+
+def test_where_cores_cannot_be_held_it_is_said() -> None:
+    found = cores.split(1, None)
+    assert (found.cpus, found.server, found.load) == (1, None, None)
+    assert "cannot hold" in found.notes[0]
+
+
+@can_hold
+def test_a_thread_is_held_and_released() -> None:
+    before = os.sched_getaffinity(0)
+    core = max(before)
+    with cores.thread_held_to((core,)):
+        assert os.sched_getaffinity(0) == {core}
+    assert os.sched_getaffinity(0) == before
+
+
+@can_hold
+def test_the_process_is_released_by_the_last_that_holds_it() -> None:
+    own = cores.own_cores()
+    assert own is not None
+    started_free = os.sched_getaffinity(0) == set(own)
+    with cores.process_held_to((own[0],)):
+        with cores.process_held_to((own[0],)):
+            assert os.sched_getaffinity(0) == {own[0]}
+        assert os.sched_getaffinity(0) == {own[0]}
+    if started_free:  # else a stack of another test is up
+        assert os.sched_getaffinity(0) == set(own)

@@ -1,0 +1,71 @@
+"""Telling processes apart, and finding those of a data folder."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from harness.stack import processes
+from harness.stack.processes import Identity
+
+
+@pytest.fixture
+def child() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that waits until its standard input ends."""
+    with subprocess.Popen(
+        [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as running:
+        yield running
+        running.kill()
+
+
+def test_a_process_lives_until_it_ends(child: subprocess.Popen[bytes]) -> None:
+    identity = Identity.of(child.pid)
+    assert identity.lives()
+    child.kill()
+    psutil.wait_procs([psutil.Process(child.pid)], timeout=10)
+    assert not identity.lives()
+
+
+def test_another_process_of_the_same_number_is_not_it(child: subprocess.Popen[bytes]) -> None:
+    identity = Identity.of(child.pid)
+    assert not replace(identity, started_s=identity.started_s - 60).lives()
+
+
+def test_a_zombie_does_not_live(child: subprocess.Popen[bytes]) -> None:
+    identity = Identity.of(child.pid)
+    child.kill()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # dead, and not yet reaped
+    assert not identity.lives()
+
+
+def test_an_unreaped_child_of_ours_can_be_ended(child: subprocess.Popen[bytes]) -> None:
+    assert processes.end([psutil.Process(child.pid)])
+    assert not psutil.pid_exists(child.pid)
+
+
+def test_only_server_programs_of_that_folder_are_found(tmp_path: Path) -> None:
+    """A person's shell that stands in the data folder is none of them, and no server of another folder is."""
+    mine, other, programs = tmp_path / "mine", tmp_path / "other", tmp_path / "programs"
+    for folder in (mine, other, programs):
+        folder.mkdir()
+    python = Path(sys.executable).resolve()
+    lookalike = programs / "postgres"
+    lookalike.symlink_to(python)
+    started = [
+        subprocess.Popen([program, "-c", "import time; time.sleep(60)"], cwd=folder)
+        for program, folder in ((lookalike, mine), (lookalike, other), (python, mine))
+    ]
+    try:
+        assert [process.pid for process in processes.of_data_folder(mine)] == [started[0].pid]
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
