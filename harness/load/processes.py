@@ -61,12 +61,12 @@ class LoadProcesses:
                 self._workers.append(await self._start_worker(worker, port))
             await self._wait_until_ready()
         except BaseException:
-            await self._end()
+            await self.end()
             raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._end()
+        await self.end()
 
     @property
     def pids(self) -> list[int]:
@@ -84,6 +84,11 @@ class LoadProcesses:
     def done(self) -> bool:
         """Whether every worker has said that its share is over and all is written."""
         return len(self._said("done")) == self._plan.workers
+
+    def settled(self) -> bool:
+        """Whether every worker has said so, or is dead."""
+        said = self._said("done")
+        return all(number in said or worker.returncode is not None for number, worker in enumerate(self._workers))
 
     def dead(self) -> str | None:
         """Which process ended although it should not have, and how; None while all is well.
@@ -190,8 +195,8 @@ class LoadProcesses:
         text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else "(no output)"
         return "\n".join(text.splitlines()[-lines:])
 
-    async def _end(self) -> None:
-        """End every process: asked first, then killed with its whole session."""
+    async def end(self) -> None:
+        """End every process: asked first, then killed with its whole session. A second call does nothing."""
         children = [*self._workers, *([self._master] if self._master else [])]
         for child in children:
             if child.returncode is None:

@@ -31,6 +31,7 @@ import numpy as np
 VERSION = 1
 
 RUN = "run.json"
+EXPERIMENT = "experiment.json"  # in the folder of an experiment, beside its run folders
 FINISHED = "finished.json"
 OFFERED = "offered.json"
 REQUESTS = "requests.parquet"
@@ -58,6 +59,9 @@ ROW = np.dtype(
         ("reserved", "u1"),
     ]
 )
+#: A request's id, as operations store it and datasets are checked for it: arrival << ATTEMPT_BITS | attempt.
+ATTEMPT_BITS = 4
+MOST_ATTEMPTS = 2**ATTEMPT_BITS - 1
 NOT_REACHED = -(2**63)
 MAX_CODES = 256
 assert ROW.itemsize == 40

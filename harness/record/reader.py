@@ -60,7 +60,7 @@ class Run:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.meta: dict[str, Any] = _read_json(folder / layout.RUN)
+        self.meta: dict[str, Any] = read_json(folder / layout.RUN)
         if self.meta.get("format") != layout.VERSION:
             raise RunFolderError(
                 f"{folder / layout.RUN}: format {self.meta.get('format')!r} is not {layout.VERSION}; "
@@ -71,7 +71,7 @@ class Run:
     def finished(self) -> dict[str, Any] | None:
         """How the run ended; None if the harness was killed before it could say."""
         path = self.folder / layout.FINISHED
-        return _read_json(path) if path.exists() else None
+        return read_json(path) if path.exists() else None
 
     @cached_property
     def db(self) -> duckdb.DuckDBPyConnection:
@@ -224,7 +224,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
                 yield value
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
     value = _read_value(path)
     if not isinstance(value, dict):
         raise RunFolderError(f"{path}: holds no object; the run folder is damaged")

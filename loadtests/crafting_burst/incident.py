@@ -28,7 +28,7 @@ INCIDENT = Incident(
     ),
     source=Source(title="VeVe, “Soul Stone” crafting", date="6–7 May 2023"),
     topology=Topology(postgres=PostgresServer(cpus=1, settings={"max_connections": "70", "shared_buffers": "256MB"})),
-    dataset=Dataset(module="fixtures.collectibles", version=1),
+    dataset=Dataset(module="fixtures.collectibles", version=1, records=("craft",)),
     application=Application(pool_size=60, pool_wait_limit_s=5.0, statement_timeout_s=5.0),
     traffic=Traffic(
         phases=(

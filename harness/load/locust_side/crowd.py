@@ -24,13 +24,12 @@ from harness.load.locust_side.outcome import outcome_of
 from harness.load.locust_side.pool import Pool
 from harness.load.locust_side.recorder import Recorder
 from harness.model import Application, Connections, Outcome, Traffic, Users
+from harness.record.format import ATTEMPT_BITS
 
 #: Arrivals are turned into Python numbers in portions, so that an hour's schedule does not sit in memory as objects.
 PORTION = 4096
 #: uvloop's timers count whole milliseconds and may fire early; a shorter sleep would spin.
 LEAST_SLEEP_S = 0.001
-#: A request id holds the attempt in its low bits.
-ATTEMPT_BITS = 4
 
 Operation = Callable[[Any, "Arrival"], Awaitable[None]]
 

@@ -1,0 +1,59 @@
+"""The command line: one file a subcommand; errors become one line on standard error and the documented exit code."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+
+import click
+import typer
+from rich.console import Console
+
+from harness.cli.gc import gc_command
+from harness.cli.list import list_command
+from harness.cli.report import report_command
+from harness.cli.run import run_command
+from harness.cli.up import up_command
+from harness.errors import Exit, FlashcrowdError
+
+app = typer.Typer(
+    name="flashcrowd",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="Reproduce a high-traffic incident on a real database stack, see what the databases went through, "
+    "and prove that the fix holds.",
+    epilog="Exit codes: 0 fine; 99 a criterion failed; 98 unknown or invalid measurement; 2 usage or definition; "
+    "3 the stack did not come up; 105 interrupted, with the report written; 1 a defect of ours.",
+)
+app.command("list")(list_command)
+app.command("run")(run_command)
+app.command("report")(report_command)
+app.command("up")(up_command)
+app.command("gc")(gc_command)
+
+
+def main() -> None:
+    """The entry point ``flashcrowd``."""
+    errors = Console(stderr=True)
+    try:
+        app(standalone_mode=False)
+    except FlashcrowdError as error:
+        errors.print(f"flashcrowd: {error}", style="bold", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(error.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        sys.exit(Exit.USAGE)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(Exit.USAGE)
+    except (KeyboardInterrupt, click.Abort):
+        errors.print("flashcrowd: interrupted", markup=False)
+        sys.exit(Exit.INTERRUPTED)
+    except typer.Exit as ended:
+        sys.exit(ended.exit_code)
+    except Exception:
+        traceback.print_exc()
+        errors.print("flashcrowd: this is a defect of ours; please report it with the lines above", markup=False)
+        sys.exit(Exit.DEFECT)

@@ -1,0 +1,133 @@
+"""The variants of one incident, one after the other on one stack.
+
+1. make the experiment's folder, with a reserve of disk for the verdict
+2. bring the stack up, its dataset seeded (from the cache, if it was seeded before)
+3. for each variant: reset the dataset, then one run (:mod:`harness.run`)
+4. tear the stack down, on every path
+5. judge what the folder holds; write verdict and reports
+
+An interruption ends the load of the current run and skips what would follow; step 5 still happens, as it does when a
+run breaks. What was recorded stays, however the harness ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from harness.errors import FlashcrowdError, UsageError
+from harness.interruption import Interruption
+from harness.model import Incident, Verdict
+from harness.probes.probing import Probing
+from harness.progress import Progress
+from harness.record import format as layout
+from harness.record.writer import free_reserve, lay_reserve, write_json
+from harness.report.write import write_reports
+from harness.run import carry_out
+from harness.settings import Settings
+from harness.stack.embedded import EmbeddedStack
+
+LATEST = "latest"
+
+
+async def experiment(
+    incident: Incident,
+    incident_folder: Path,
+    settings: Settings,
+    progress: Progress,
+    interruption: Interruption,
+    serving: Callable[[Path, Probing], AbstractContextManager[object]] | None = None,
+) -> tuple[Path, Verdict]:
+    """Run the settings' variants of an incident.
+
+    :param serving: a context in which a run's live figures are served
+    :returns: the experiment's folder and the verdict
+    :raises StackError: the servers did not come up
+    :raises RecordingError: there was no room to record, not even for the verdict
+    """
+    folder = _make_folder(settings.out / incident.name)
+    broken: FlashcrowdError | None = None
+    try:
+        lay_reserve(folder)
+        asked = {"incident": incident.name, "asked": list(settings.variants), "command": settings.command}
+        write_json(folder / layout.EXPERIMENT, asked)
+        async with _stack_up(incident, settings, progress.say) as stack:
+            for name in settings.variants:
+                if interruption.requested:
+                    break
+                await asyncio.to_thread(stack.reset)
+                progress.say(f"{incident.name}, {name}: recording to {folder / name}")
+                run = carry_out(
+                    incident, incident_folder, name, stack, folder / name, settings, progress, interruption, serving
+                )
+                if not (await run).completed:
+                    break
+    except FlashcrowdError as error:
+        broken = error
+    finally:
+        free_reserve(folder)
+    if not any((folder / name / layout.RUN).exists() for name in settings.variants):
+        _remove_empty(folder)
+        raise broken or UsageError("interrupted before the first run began: nothing was recorded")
+    # What was recorded before something broke is still worth a report, and says why it is no verdict.
+    verdict = await asyncio.to_thread(write_reports, folder)
+    _point_latest(folder)
+    if broken is not None:
+        progress.say(f"recorded so far: {folder}")
+        raise broken
+    return folder, verdict
+
+
+@asynccontextmanager
+async def _stack_up(incident: Incident, settings: Settings, say: Callable[[str], None]) -> AsyncIterator[EmbeddedStack]:
+    """The stack, started and stopped on a thread so that signals are heard meanwhile."""
+    starting = EmbeddedStack.up(incident.topology, incident.dataset, scale=settings.scale, seed=settings.seed, say=say)
+    entering = asyncio.create_task(asyncio.to_thread(starting.__enter__))
+    try:
+        stack = await asyncio.shield(entering)
+    except asyncio.CancelledError:
+        # The thread cannot be stopped half-way: let it finish, then undo what it did.
+        with suppress(FlashcrowdError):
+            await entering
+            await asyncio.to_thread(starting.__exit__, None, None, None)
+        raise
+    try:
+        yield stack
+    finally:
+        await asyncio.shield(asyncio.to_thread(starting.__exit__, None, None, None))
+
+
+def _make_folder(parent: Path) -> Path:
+    """A new folder named after the time; a second run in the same second gets a number."""
+    stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H%M%SZ")
+    for suffix in ("", *(f"-{number}" for number in range(2, 100))):
+        folder = parent / f"{stamp}{suffix}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise UsageError(
+                f"--out {parent.parent}: cannot make {folder}: {error.strerror}; name another folder"
+            ) from error
+        return folder
+    raise UsageError(f"{parent}: too many runs begun in this second")
+
+
+def _point_latest(folder: Path) -> None:
+    """Point ``latest`` beside the folder at it, at once: whoever reads it sees the old or the new."""
+    link = folder.parent / LATEST
+    neighbour = folder.parent / f".{LATEST}-{folder.name}"
+    with suppress(OSError):  # a file system without links, such as FAT, has no latest
+        neighbour.symlink_to(folder.name, target_is_directory=True)
+        neighbour.replace(link)
+
+
+def _remove_empty(folder: Path) -> None:
+    """Remove an experiment's folder in which no run was begun."""
+    for path in sorted(folder.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    folder.rmdir()

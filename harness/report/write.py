@@ -1,0 +1,59 @@
+"""From the files of an experiment to its verdict and reports: the same path after a run, and whenever it is asked for again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from harness.errors import RunFolderError
+from harness.model import Status, Verdict
+from harness.record import format as layout
+from harness.record.reader import Run, read_json
+from harness.record.writer import write_json
+from harness.report import html, junit, markdown
+from harness.verdict import combine, judge, to_json
+
+REPORT_HTML, REPORT_MARKDOWN, REPORT_JUNIT = "report.html", "report.md", "junit.xml"
+
+
+def read_runs(folder: Path) -> list[Run]:
+    """The runs of an experiment's folder in the order they were run; a run's own folder is that one.
+
+    :raises RunFolderError: no run there
+    """
+    if (folder / layout.RUN).exists():
+        return [Run(folder)]
+    names = _asked(folder) or sorted(path.parent.name for path in folder.glob(f"*/{layout.RUN}"))
+    runs = [Run(folder / name) for name in names if (folder / name / layout.RUN).exists()]
+    if not runs:
+        raise RunFolderError(f"{folder}: no run there; name an experiment's folder, such as reports/<incident>/latest")
+    return runs
+
+
+def judge_folder(folder: Path) -> tuple[Verdict, list[Run]]:
+    """The verdict on an experiment's folder; unknown if a variant that was asked for is missing."""
+    runs = read_runs(folder)
+    verdict = combine(runs[0].meta["incident"], [judge(run) for run in runs])
+    missing = set(_asked(folder)) - {run.meta["variant"]["name"] for run in runs}
+    if missing and verdict.status is Status.PASS:
+        verdict = replace(verdict, status=Status.UNKNOWN)
+    return verdict, runs
+
+
+def write_reports(folder: Path) -> Verdict:
+    """Judge an experiment and write ``verdict.json``, ``report.html``, ``report.md`` and ``junit.xml`` into its folder.
+
+    :raises RunFolderError: no run there, or one that cannot be read
+    :raises RecordingError: they cannot be written
+    """
+    verdict, runs = judge_folder(folder)
+    write_json(folder / layout.VERDICT, to_json(verdict))
+    html.write(folder / REPORT_HTML, verdict, runs)
+    (folder / REPORT_MARKDOWN).write_text(markdown.render(verdict, runs), encoding="utf-8")
+    (folder / REPORT_JUNIT).write_text(junit.render(verdict, runs), encoding="utf-8")
+    return verdict
+
+
+def _asked(folder: Path) -> list[str]:
+    path = folder / layout.EXPERIMENT
+    return list(read_json(path)["asked"]) if path.exists() else []

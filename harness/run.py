@@ -1,0 +1,256 @@
+"""One run: one variant under its traffic, recorded into one folder.
+
+1. write run.json: what is going to be run, on what
+2. start the load's processes; they compute their schedules and wait
+3. fix the origin, a moment ahead; connect the probes, read the statements' statistics, begin to sample
+4. say go
+5. watch until every worker is done, or something ends the run early (interruption, a death, no room to record)
+6. end the load's processes; their connections are closed, so the server's counters become final
+7. take the final reading, the statements' difference and plans, the server's log
+8. check the dataset against what was acknowledged
+9. write finished.json: how the run ended
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psycopg
+
+from harness import dataset, machine
+from harness.clock import Origin
+from harness.interruption import Interruption
+from harness.load.arrivals import Schedule, scaled, schedule
+from harness.load.plan import Plan
+from harness.load.processes import LoadProcesses, event_of_death
+from harness.model import Event, Incident, Invariant, Outcome, Traffic
+from harness.probes.probing import Probing, probing
+from harness.probes.sampler import Tick
+from harness.progress import Progress, moment
+from harness.record import format as layout
+from harness.record.reader import Run
+from harness.record.tail import Tail
+from harness.record.writer import EventWriter, write_json
+from harness.settings import Settings
+from harness.stack.embedded import EmbeddedStack
+
+#: Between fixing the origin and the first arrival: the probes connect and have a first sample, every worker reads go.
+LEAD_S = 2.0
+WATCH_S = 0.1
+TELL_S = 1.0
+#: A worker whose share is over writes its rows and says so; one that has not after this long hangs.
+DONE_LIMIT_S = 15.0
+#: After the server died the load goes on for a moment, so that the record shows what its clients saw.
+AFTERMATH_S = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How a run ended.
+
+    :param status: ``completed``, ``interrupted`` or ``broken``
+    :param why: for people; empty if completed
+    """
+
+    status: str
+    why: str = ""
+
+    @property
+    def completed(self) -> bool:
+        """Whether the run went to its end."""
+        return self.status == "completed"
+
+
+async def carry_out(
+    incident: Incident,
+    incident_folder: Path,
+    variant: str,
+    stack: EmbeddedStack,
+    folder: Path,
+    settings: Settings,
+    progress: Progress,
+    interruption: Interruption,
+    serving: Callable[[Path, Probing], AbstractContextManager[object]] | None = None,
+) -> Ending:
+    """Run one variant and record it.
+
+    :param serving: a context in which live figures are served
+    :raises RecordingError: the run folder cannot be written
+    :raises FlashcrowdError: the load's processes did not start
+    """
+    folder.mkdir()
+    traffic = scaled(incident.traffic, rate=settings.rate, ends_s=settings.duration_s)
+    arrivals = schedule(traffic, settings.seed)
+    meta = _describe(incident, variant, traffic, arrivals, stack, settings)
+    write_json(folder / layout.RUN, meta)
+    offered = arrivals.per_second(traffic.ends_s) if traffic.is_open else {}
+    write_json(folder / layout.OFFERED, {"step_s": 1.0, "operations": offered})
+    plan = Plan(
+        incident_folder=str(incident_folder),
+        variant=variant,
+        run_folder=str(folder.resolve()),
+        seed=settings.seed,
+        workers=settings.workers,
+        rate=settings.rate,
+        ends_s=traffic.ends_s,
+        drain_s=incident.drain_s,
+        interval_s=settings.interval_s,
+    )
+    dsn = stack.postgres.dsn(user=stack.postgres.application_user)
+    ticks: deque[Tick] = deque(maxlen=64)
+    events = EventWriter(folder)
+    try:
+        async with LoadProcesses(plan, traffic, dsn, stack.load_cores) as load:
+            origin = Origin.after(LEAD_S)
+            write_json(folder / layout.RUN, {**meta, "origin": asdict(origin)})
+            _announce_phases(traffic, events)
+            async with probing(stack.postgres, folder, events, origin, settings.interval_s, ticks.append) as sampling:
+                await sampling.begin()
+                with serving(folder, sampling) if serving else nullcontext():
+                    load.go(origin)
+                    watch = _Watch(variant, load, sampling, stack, offered, events, Tail(folder), ticks, progress)
+                    ending = await watch.until_over(origin, traffic.ends_s + incident.drain_s, interruption)
+                    await load.end()
+                await sampling.end()
+                if stack.check_alive() is None:
+                    await sampling.read_finally(origin)
+                    await asyncio.to_thread(_check_dataset, incident, stack, folder)
+        await asyncio.to_thread(stack.save_logs, folder / layout.LOGS)
+    finally:
+        progress.end()
+        events.close()
+    write_json(folder / layout.FINISHED, {"at_s": origin.at_s(), **asdict(ending)})
+    return ending
+
+
+class _Watch:
+    """Looks at a run while it goes on."""
+
+    def __init__(
+        self,
+        variant: str,
+        load: LoadProcesses,
+        sampling: Probing,
+        stack: EmbeddedStack,
+        offered: dict[str, list[int]],
+        events: EventWriter,
+        tail: Tail,
+        ticks: deque[Tick],
+        progress: Progress,
+    ) -> None:
+        self._variant, self._load, self._sampling, self._stack = variant, load, sampling, stack
+        self._offered, self._events, self._tail, self._ticks = offered, events, tail, ticks
+        self._progress = progress
+
+    async def until_over(self, origin: Origin, ends_s: float, interruption: Interruption) -> Ending:
+        """Until the traffic is over and all is written, or something ends it early.
+
+        :param ends_s: when the last request must have finished or been cut off
+        """
+        told_s = origin.at_s()
+        while not self._load.done():
+            await asyncio.sleep(WATCH_S)
+            at_s = origin.at_s()
+            if early := await self._early_end(at_s, ends_s, interruption):
+                await self._stop_load()
+                return early
+            if at_s - told_s >= TELL_S:
+                now = moment(at_s, told_s, self._tail.poll(), self._offered, list(self._ticks))
+                self._progress.tell(self._variant, now)
+                told_s = at_s
+        return Ending(status="completed")
+
+    async def _early_end(self, at_s: float, ends_s: float, interruption: Interruption) -> Ending | None:
+        if interruption.requested:
+            self._events.append(Event(at_s=at_s, kind="interrupted", text="interrupted by a signal"))
+            return Ending(status="interrupted", why=f"interrupted {max(at_s, 0):.0f} s after the traffic began")
+        if died := self._stack.check_alive():
+            self._events.append(Event(at_s=at_s, kind="server", text=died, fields={"state": "died"}))
+            await asyncio.sleep(AFTERMATH_S)
+            return Ending(status="broken", why=f"the database server died at {at_s:.1f} s: {died}")
+        if how := self._load.dead():
+            self._events.append(event_of_death(how, at_s))
+            return Ending(status="broken", why=how)
+        if failure := self._sampling.failure():
+            raise failure
+        if at_s > ends_s + DONE_LIMIT_S:
+            return Ending(status="broken", why=f"the load was not over {DONE_LIMIT_S:.0f} s after its time")
+        return None
+
+    async def _stop_load(self) -> None:
+        """Let the workers that live cut off what is in flight and write it."""
+        self._load.stop()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DONE_LIMIT_S):
+                while not self._load.settled():
+                    await asyncio.sleep(WATCH_S)
+
+
+def _describe(
+    incident: Incident, variant: str, traffic: Traffic, arrivals: Schedule, stack: EmbeddedStack, settings: Settings
+) -> dict[str, Any]:
+    """The contents of run.json but for the origin."""
+    chosen = incident.variant(variant)
+    return {
+        "format": layout.VERSION,
+        "incident": incident.name,
+        "title": incident.title,
+        "story": incident.story,
+        "source": asdict(incident.source),
+        "variant": {"name": chosen.name, "story": chosen.story, "expect": chosen.expect},
+        "symptoms": [asdict(symptom) for symptom in incident.symptoms],
+        "thresholds": [asdict(threshold) for threshold in incident.thresholds],
+        "open": traffic.is_open,
+        "phases": [{"kind": type(phase).__name__.lower(), **asdict(phase)} for phase in traffic.phases],
+        "ends_s": traffic.ends_s,
+        "drain_s": incident.drain_s,
+        "mix": dict(traffic.mix),
+        "operations": list(traffic.mix),
+        "process": traffic.process,
+        "retry": asdict(traffic.retry) if traffic.retry else None,
+        "scheduled": arrivals.counts(),
+        "application": asdict(incident.application),
+        "dataset": asdict(incident.dataset),
+        "seed": settings.seed,
+        "scale": settings.scale,
+        "rate": settings.rate,
+        "interval_s": settings.interval_s,
+        "workers": settings.workers,
+        "origin": None,
+        "stack": stack.describe(),
+        "machine": machine.machine(stack.load_cores),
+        "versions": machine.versions(),
+        "command": settings.command,
+    }
+
+
+def _announce_phases(traffic: Traffic, events: EventWriter) -> None:
+    for phase in traffic.phases:
+        for edge, at_s in (("begin", phase.at_s), ("end", phase.at_s + phase.for_s)):
+            text = f"{phase.name} {edge}s"
+            events.append(Event(at_s=at_s, kind="phase", text=text, fields={"name": phase.name, "edge": edge}))
+
+
+def _check_dataset(incident: Incident, stack: EmbeddedStack, folder: Path) -> None:
+    """Hold the dataset against what the clients were told; a check that cannot be made is an invariant not checked."""
+    rows = Run(folder).arrays(
+        f"SELECT arrival::BIGINT << {layout.ATTEMPT_BITS} | attempt AS request_id, outcome FROM requests"
+        " WHERE list_contains(?, operation)",
+        [list(incident.dataset.records)],
+    )
+    outcomes = rows["outcome"]
+    acknowledged = rows["request_id"][outcomes == Outcome.OK].tolist()
+    indeterminate = rows["request_id"][np.isin(outcomes, Outcome.INDETERMINATE)].tolist()
+    try:
+        with psycopg.connect(stack.postgres.dsn()) as connection:
+            found = dataset.load(incident.dataset).check(connection, acknowledged, indeterminate)
+    except psycopg.Error as error:
+        found = [Invariant(name="the dataset's check", violations=None, detail=f"{type(error).__name__}: {error}")]
+    write_json(folder / layout.INVARIANTS, [asdict(invariant) for invariant in found])
