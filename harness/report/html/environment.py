@@ -1,0 +1,125 @@
+"""What the figures were measured on: machine, versions, settings, plan, seed and command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from harness.report.html.side import Side
+from harness.units import format_value
+
+_NOT_RECORDED = "not recorded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """One line: a value per variant, or a single one where all say the same."""
+
+    name: str
+    values: tuple[str, ...]
+
+
+def environment(shown: Sequence[Side]) -> list[Fact]:
+    """The facts that a person needs in order to measure the same again."""
+    return [_fact(name, find, shown) for name, find in _FACTS]
+
+
+def settings(shown: Sequence[Side]) -> list[Fact]:
+    """The server's parameters, as they were in force."""
+    names = sorted({name for side in shown for name in (_postgres(_meta(side)).get("settings") or {})})
+    return [
+        _fact(name, lambda meta, name=name: (_postgres(meta).get("settings") or {}).get(name), shown)  # type: ignore[misc]
+        for name in names
+    ]
+
+
+def notes(shown: Sequence[Side]) -> list[str]:
+    """What the stack has to say about itself, once each."""
+    return list(dict.fromkeys(str(note) for side in shown for note in _postgres(_meta(side)).get("notes") or ()))
+
+
+def _fact(name: str, find: Callable[[dict[str, Any]], Any], shown: Sequence[Side]) -> Fact:
+    values = tuple(_text(find(_meta(side))) for side in shown)
+    return Fact(name=name, values=values[:1] if len(set(values)) == 1 else values)
+
+
+def _meta(side: Side) -> dict[str, Any]:
+    return side.run.meta if side.run is not None else {}
+
+
+def _text(value: Any) -> str:
+    if value is None or value == "":
+        return _NOT_RECORDED
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {item}" for key, item in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "none"
+    return str(value)
+
+
+def _of(*path: str) -> Callable[[dict[str, Any]], Any]:
+    def find(meta: dict[str, Any]) -> Any:
+        value: Any = meta
+        for key in path:
+            value = value.get(key) if isinstance(value, dict) else None
+        return value
+
+    return find
+
+
+def _postgres(meta: dict[str, Any]) -> dict[str, Any]:
+    value = _of("stack", "postgres")(meta)
+    return value if isinstance(value, dict) else {}
+
+
+def _began(meta: dict[str, Any]) -> str | None:
+    wall_s = _of("origin", "wall_s")(meta)
+    return None if wall_s is None else datetime.fromtimestamp(float(wall_s), UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _memory(meta: dict[str, Any]) -> str | None:
+    size = _of("machine", "memory_bytes")(meta)
+    return None if size is None else format_value(float(size), "B")
+
+
+def _server_cores(meta: dict[str, Any]) -> str | None:
+    cpus = _postgres(meta).get("cpus")
+    return None if cpus is None else f"{cpus} allotted, {_pinned(_postgres(meta).get('cores'))}"
+
+
+def _load_cores(meta: dict[str, Any]) -> str:
+    return _pinned(_of("machine", "load_cores")(meta))
+
+
+def _pinned(cores: Any) -> str:
+    return f"pinned to core {', '.join(map(str, cores))}" if cores else "not pinned"
+
+
+def _scheduled(meta: dict[str, Any]) -> Any:
+    if meta.get("open") is False:
+        return "closed model: users wait for their answers"
+    return meta.get("scheduled")
+
+
+_FACTS: tuple[tuple[str, Callable[[dict[str, Any]], Any]], ...] = (
+    ("Command", _of("command")),
+    ("Traffic began", _began),
+    ("Seed", _of("seed")),
+    ("Dataset scale", _of("scale")),
+    ("Rate factor", _of("rate")),
+    ("Arrivals scheduled", _scheduled),
+    ("Sampling interval, s", _of("interval_s")),
+    ("Load workers", _of("workers")),
+    ("Application", _of("application")),
+    ("Stack", _of("stack", "provider")),
+    ("PostgreSQL", _of("stack", "postgres", "version")),
+    ("Cores of the server", _server_cores),
+    ("Cores of the load", _load_cores),
+    ("Machine's cores", _of("machine", "cores")),
+    ("Machine's memory", _memory),
+    ("System", _of("machine", "system")),
+    ("Python", _of("machine", "python")),
+    ("Versions", _of("versions")),
+)
