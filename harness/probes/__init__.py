@@ -1,0 +1,19 @@
+"""What the database goes through, measured from outside: enters an endpoint, leave samples and gaps in the run folder.
+
+probe.py       what a probe is, and what it may fail with
+probe_set.py   all probes of a server; the final reading
+sampler.py     asks them on an absolute schedule; a missed tick is a gap
+connection.py  their own connections, kept and never counted
+activity.py    what client connections do, and how long the longest has been at it
+blocking.py    who waits for whom; blocktree.py makes trees of it
+database.py    the server's own counters
+process.py     CPU and memory of the server's processes
+harness.py     what the harness itself uses
+deadlocks.py   deadlocks and errors from the log; serverlog.py follows it, deadlock_report.py takes a report apart
+statements.py  what each statement cost, after the load minus before; plans.py explains the dearest
+sql/           the statements, each with a comment that says what a row means
+"""
+
+from harness.probes.probe_set import ProbeSet, all_probes, final_reading
+
+__all__ = ["ProbeSet", "all_probes", "final_reading"]

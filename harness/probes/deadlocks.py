@@ -6,20 +6,25 @@ not lag. Each report becomes a line of ``deadlocks.jsonl`` at the time at which 
 
 from __future__ import annotations
 
+import asyncio
+import secrets
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from harness.clock import Origin
 from harness.model import Sample
-from harness.probes.connection import APPLICATION_NAME
+from harness.probes.connection import APPLICATION_NAME, ProbeConnection
 from harness.probes.deadlock_report import parse_detail
 from harness.probes.serverlog import MOST_BYTES, ServerLog, wall_s
 from harness.record import format as layout
 from harness.record.writer import JsonLines
 
 DEADLOCK = "40P01"
+CATCH_UP_LIMIT_S = 5.0
+_LOOK_AGAIN_S = 0.02
 _ERRORS = ("ERROR", "FATAL", "PANIC")
 
 
@@ -38,6 +43,7 @@ class DeadlockProbe:
         self._lines = JsonLines(folder / layout.DEADLOCKS)
         self._origin = origin
         self._errors: Counter[str] = Counter()
+        self._awaited: str | None = None
 
     async def sample(self, at_s: float) -> list[Sample]:
         """``flashcrowd_log_deadlocks_total`` and ``flashcrowd_log_errors_total`` by SQLSTATE, as far as the log was read."""
@@ -55,12 +61,31 @@ class DeadlockProbe:
         self._read(None)
         return self._errors[DEADLOCK]
 
+    async def catch_up(self, connection: ProbeConnection, limit_s: float = CATCH_UP_LIMIT_S) -> bool:
+        """Read everything that was logged before now; False if the log did not get there within the limit.
+
+        Lines reach the file through another process of the server, but in order: a mark of our own comes last.
+        """
+        mark = f"flashcrowd reads up to here: {secrets.token_hex(8)}"
+        await connection.fetch(f"DO $$ BEGIN RAISE LOG '{mark}'; END $$")
+        self._awaited = mark
+        with suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                while True:
+                    self.drain()
+                    if self._awaited is None:
+                        return True
+                    await asyncio.sleep(_LOOK_AGAIN_S)
+        return False
+
     async def close(self) -> None:
         """Close its file."""
         self._lines.close()
 
     def _read(self, most: int | None) -> None:
         for record in self._log.read(most):
+            if self._awaited is not None and record.get("message") == self._awaited:
+                self._awaited = None
             if not self._concerns(record):
                 continue
             state = str(record.get("state_code", "XX000"))

@@ -45,8 +45,10 @@ class HarnessProbe:
         if self._timer is None:
             self._arm()
             return None
-        # A timer that is due and has not run yet is late as well, by at least this.
-        waiting_s = asyncio.get_running_loop().time() - self._due_s
+        # A timer that is due and has not run yet is late as well, by at least this; what is said now is not said again.
+        now_s = asyncio.get_running_loop().time()
+        waiting_s = now_s - self._due_s
+        self._due_s = max(self._due_s, now_s)
         worst_s, self._worst_s = self._worst_s, None
         if worst_s is None:
             return waiting_s if waiting_s > 0 else None
