@@ -32,6 +32,7 @@ READY_S = 60.0  # a slow disk after a crash; from the cache it takes a fraction 
 PORTS_TRIED = 5
 FAST_S = 20.0
 IMMEDIATE_S = 10.0
+LOGGER_S = 2.0
 SOCKET_PATH_BYTES = 107  # sun_path of Linux; macOS has 103
 SHOWN_LINES = 12
 
@@ -67,6 +68,8 @@ class Server:
         status = self._process.poll()
         if status is None:
             return None
+        # The logger outlives the postmaster until it has written everything, and orphaned backends until they notice.
+        psutil.wait_procs(processes.of_data_folder(self._instance.data), timeout=LOGGER_S)
         how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with exit status {status}"
         return f"the server (process {self.pid}) {how}; its last lines:\n{last_lines(self._instance.log)}"
 
@@ -94,7 +97,7 @@ class Server:
                 self._process.wait()
             # Each backend is in a process group of its own, and the logger outlives the postmaster by a moment.
             left = processes.of_data_folder(self._instance.data)
-            processes.end(psutil.wait_procs(left, timeout=1.0)[1])
+            processes.end(psutil.wait_procs(left, timeout=LOGGER_S)[1])
 
 
 def start(
