@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import string
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from harness.record import format as layout
@@ -130,5 +131,6 @@ def _at(report: dict[str, Any]) -> float:
     return float(report.get("at_s") or 0.0)
 
 
+@lru_cache(maxsize=4096)  # a storm repeats few statements
 def _generic(text: str) -> str:
     return " ".join(_NUMBER_OR_TEXT.sub("?", text).split())

@@ -61,7 +61,10 @@ def figures(shown: Sequence[Side]) -> list[Figures]:
             names.update(dict.fromkeys(operations(side.run)))
     order = [*names, None] if len(names) != 1 else [*names]
     return [
-        Figures(operation=name, variant=variant, **table[name]) for name in order for variant, table in by_side if name in table
+        Figures(operation=name, variant=variant, **table[name])
+        for name in order
+        for variant, table in by_side
+        if name in table
     ]
 
 
@@ -83,7 +86,9 @@ def _of_run(run: Run) -> dict[str | None, dict[str, Any]]:
     for operation, count, ok, *times in rows:
         if count == 0:
             continue
-        errors = tuple((in_words(kind), n, format_value(n / count, "ratio")) for op, kind, n in kinds if op == operation)
+        errors = tuple(
+            (in_words(kind), n, format_value(n / count, "ratio")) for op, kind, n in kinds if op == operation
+        )
         texts: list[str] = []
         for index, part in enumerate(_SQL):
             measured, quantiles, longest = times[3 * index : 3 * index + 3]

@@ -12,7 +12,6 @@ What the browser gets as data, in ``<script id="figures" type="application/json"
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -58,7 +57,7 @@ def write(path: Path, verdict: Verdict, runs: Sequence[Run]) -> None:
     neighbour = path.with_name(path.name + ".part")
     try:
         neighbour.write_text(page, encoding="utf-8", newline="\n")
-        os.replace(neighbour, path)
+        neighbour.replace(path)
     except OSError as error:
         neighbour.unlink(missing_ok=True)
         raise RecordingError(f"cannot write {path}: {error.strerror or error}; free some space there") from error
@@ -107,9 +106,7 @@ def render(verdict: Verdict, runs: Sequence[Run]) -> str:
 
 def _charts(kinds: list[str], shown: Sequence[Side]) -> list[Chart]:
     """The charts, with one line for each kind of failure that was seen."""
-    lines = [
-        Line(key=kind, label=in_words(kind), color=charts.ERROR_COLORS[index]) for index, kind in enumerate(kinds)
-    ]
+    lines = [Line(key=kind, label=in_words(kind), color=charts.ERROR_COLORS[index]) for index, kind in enumerate(kinds)]
     lines.append(Line(key=requests.REST, label=requests.REST, color=charts.ERROR_COLORS[len(kinds)]))
     return [replace(chart, lines=tuple(lines)) if chart.id == "errors" else chart for chart in CHARTS]
 
@@ -139,7 +136,9 @@ def _variant(side: Side) -> dict[str, Any]:
     return {
         "name": side.name,
         "bands": [[band.name, band.begin_s, band.end_s] for band in bands(side.run)] if side.run else [],
-        "marks": [[mark.number, round(mark.at_s, 3), mark.kind, mark.text] for mark in marks(side.run)] if side.run else [],
+        "marks": [[mark.number, round(mark.at_s, 3), mark.kind, mark.text] for mark in marks(side.run)]
+        if side.run
+        else [],
     }
 
 

@@ -94,7 +94,11 @@ def rates(window: Window) -> ByOperation:
     for lines in result.values():
         lines.setdefault("ok", window.filled(0.0))
         lines.setdefault("failed", window.filled(0.0))
-    return dict(result) if _any_requests(window.run) else {name: {"offered": v["offered"]} for name, v in result.items() if "offered" in v}
+    return (
+        dict(result)
+        if _any_requests(window.run)
+        else {name: {"offered": v["offered"]} for name, v in result.items() if "offered" in v}
+    )
 
 
 def percentiles(window: Window) -> ByOperation:
@@ -208,7 +212,9 @@ def _grouped(
 ) -> dict[str, NDArray[Any]]:
     """Values per step (and one more column), for each operation and for all."""
     extra, name = (f", {also}", f", {also.rsplit(' ', 1)[1]}") if also else ("", "")
-    inner = f"SELECT operation, {window.step_of(column)} AS step{extra}, * EXCLUDE (operation) FROM request_rows {where}"
+    inner = (
+        f"SELECT operation, {window.step_of(column)} AS step{extra}, * EXCLUDE (operation) FROM request_rows {where}"
+    )
     sql = (
         f"SELECT coalesce(operation, '') AS operation, step{name}, {values} FROM ({inner})"
         f" GROUP BY GROUPING SETS ((operation, step{name}), (step{name}))"

@@ -41,7 +41,9 @@ SELECT instants.at_s,
 FROM instants LEFT JOIN named USING (at_s) GROUP BY 1 ORDER BY 1
 """
 
-_LIMIT = "SELECT at_s, max(value) AS value FROM samples WHERE metric = 'pg_settings_max_connections' GROUP BY 1 ORDER BY 1"
+_LIMIT = (
+    "SELECT at_s, max(value) AS value FROM samples WHERE metric = 'pg_settings_max_connections' GROUP BY 1 ORDER BY 1"
+)
 
 
 def lines(run: Run, chart: str, axis: Axis) -> dict[str, Points]:

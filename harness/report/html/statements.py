@@ -109,7 +109,7 @@ def _read(run: Run) -> list[tuple[str, int, float, int | None]] | None:
     if not path.exists():
         return None
     try:
-        return run.query(  # type: ignore[return-value]  # the columns of ARCHITECTURE.md
+        return run.query(
             "SELECT query, calls, total_exec_s, rows FROM read_parquet(?) WHERE calls > 0 ORDER BY total_exec_s DESC",
             [str(path)],
         )

@@ -4,7 +4,7 @@
 const draw = {
   // Ramps from few to many, after cividis, which reads the same with any colour vision.
   ramps: {
-    light: [[238, 236, 214], [232, 212, 110], [166, 157, 117], [94, 98, 118], [0, 44, 98]],
+    light: [[240, 228, 160], [222, 200, 100], [166, 157, 117], [94, 98, 118], [0, 44, 98]],
     dark: [[28, 38, 62], [38, 71, 118], [107, 110, 122], [180, 166, 105], [255, 233, 69]],
   },
 
@@ -35,6 +35,7 @@ const draw = {
     ctx.clip();
     ctx.font = 10.5 * dpr + "px system-ui, sans-serif";
     ctx.textBaseline = "top";
+    ctx.textAlign = "left";
     ctx.fillStyle = colors.muted;
     for (const [name, begin, end] of variant.bands) {
       const left = u.valToPos(begin, "x", true), right = u.valToPos(end, "x", true);

@@ -156,19 +156,20 @@
     plot.lines = linesOf(chart, plot.variant);
     for (const line of plot.lines) line.stroke = colors[line.color];
     const [low, high] = rangeOf(chart), dark = isDark();
+    const decades = (u, splits) => splits.map(v => (chart.log && Math.abs(Math.log10(v) - Math.round(Math.log10(v))) > 1e-6 ? null : v));
     const axis = { stroke: colors.muted, font: "11px system-ui, sans-serif", grid: { stroke: colors.grid, width: 1 }, ticks: { show: false } };
     plot.u = new uPlot(
       {
         width: Math.max(120, Math.floor(element.clientWidth)),
         height: chart.form === "heat" || chart.id === "latency" ? 210 : 150,
-        padding: [6, 8, 0, 0],
+        padding: [6, 20, 0, 0],
         legend: { show: false },
         // The pointer is ours (below): one moment for all charts, and touch and keys as well.
         cursor: { y: false, points: { show: false }, drag: { x: false, y: false, setScale: false }, bind: { mousemove: () => null, mouseenter: () => null, mouseleave: () => null, mousedown: () => null, mouseup: () => null, click: () => null, dblclick: () => null } },
         scales: { x: { time: false, range: () => [0, figures.end_s] }, y: { distr: chart.log ? 3 : 1, log: 10, range: () => [low, high] } },
         axes: [
           { ...axis, size: 24, gap: 3, space: 56, values: (u, splits) => splits.map(v => `${v} s`) },
-          { ...axis, size: 54, gap: 4, space: 26, values: (u, splits) => splits.map(v => (chart.log && Math.abs(Math.log10(v) % 1) > 1e-6 ? "" : show.tick(v, chart.unit))) },
+          { ...axis, size: 54, gap: 4, space: 26, filter: decades, grid: { ...axis.grid, filter: decades }, values: (u, splits) => splits.map(v => (v === null ? "" : show.tick(v, chart.unit))) },
         ],
         series: [{}, { show: true, paths: () => null, points: { show: false } }],
         hooks: {
