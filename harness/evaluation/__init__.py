@@ -1,9 +1,10 @@
 """Holds a criterion against a run: from raw requests and samples to a :class:`Finding`.
 
-Percentiles are exact and of the nearest rank: the smallest value *v* such that at least *p·n* of the *n* values are ≤ *v*
-(numpy's ``inverted_cdf``, but *p* is exact: ``np.percentile`` rounds 99.9 / 100 up), over raw nanoseconds. Requests count whatever their outcome, failed ones too. One that was cut
-off counts at the time that it had already taken, and one that never got a connection counts so for ``pool_wait``: lower
-bounds both. Where the comparison holds only because of such a bound, the finding is unknown.
+Percentiles are exact and of the nearest rank, over raw nanoseconds: the smallest value *v* such that at least *p·n* of the
+*n* values are ≤ *v* (numpy's ``inverted_cdf``, but with an exact *p*: ``np.percentile`` rounds 99.9 / 100 up). Requests
+count whatever their outcome, failed ones too. One that was cut off counts at the time that it had already taken, and one
+that never got a connection counts so for ``pool_wait``: lower bounds both. Where it depends on such a bound whether the
+comparison holds, the finding is unknown.
 
 Requests belong to the phase in which they were *meant* to begin; samples to the one in which they were taken. Without
 ``during``, requests are all of the run's, samples those from the origin to the end of the traffic or of the last request.

@@ -85,7 +85,7 @@ def stretch_finding(run: Run, criterion: Criterion, name: str) -> Finding:
         return finding(criterion, name, why_unknown=_no_samples(criterion, window))
     is_rate = BY_NAME[criterion.series].kind is Kind.RATE
     interval_s = float(run.meta["interval_s"])
-    begins = np.maximum(_begins(got.at_s, interval_s, gap_s(run)), window.begin_s) if is_rate else got.at_s
+    begins = np.maximum(rate_begins(got.at_s, interval_s, gap_s(run)), window.begin_s) if is_rate else got.at_s
     good = each_holds(criterion, got.value)
     long_enough = [
         (begin, end)
@@ -109,7 +109,7 @@ def jitter_s(interval_s: float) -> float:
     return 0.1 * interval_s
 
 
-def _begins(at_s: Floats, interval_s: float, gap: float) -> Floats:
+def rate_begins(at_s: Floats, interval_s: float, gap: float) -> Floats:
     """When the time that each point of a rate is about began: at the tick before it, which a gap or the first one hides."""
     before = np.concatenate(([-np.inf], at_s[:-1]))
     return np.where(at_s - before <= gap, before, at_s - interval_s)
