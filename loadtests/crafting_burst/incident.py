@@ -29,14 +29,14 @@ INCIDENT = Incident(
     source=Source(title="VeVe, “Soul Stone” crafting", date="6–7 May 2023"),
     topology=Topology(postgres=PostgresServer(cpus=1, settings={"max_connections": "70", "shared_buffers": "256MB"})),
     dataset=Dataset(module="fixtures.collectibles", version=1, records=("craft",)),
-    application=Application(pool_size=60, pool_wait_limit_s=5.0, statement_timeout_s=5.0),
+    application=Application(pool_size=60, pool_wait_limit_s=5.0, statement_timeout_s=3.0),
     traffic=Traffic(
         phases=(
             Constant(name="calm", at_s=0, for_s=5, per_s=8),
-            Ramp(name="doors open", at_s=5, for_s=2, per_s=8, to_per_s=100),
-            Constant(name="burst", at_s=7, for_s=23, per_s=100),
+            Ramp(name="doors open", at_s=5, for_s=2, per_s=8, to_per_s=150),
+            Constant(name="burst", at_s=7, for_s=23, per_s=150),
         ),
-        mix={"craft": 1, "view_recipe": 2},
+        mix={"craft": 2, "view_recipe": 5},
         retry=Retry(attempts=3, after_s=3.0, operations=("craft",)),
     ),
     variants=(
@@ -71,6 +71,7 @@ INCIDENT = Incident(
         Symptom(name="long response time", criterion="p99(craft) >= 2s", said="long API response times"),
         Symptom(name="feature not working", criterion="errors(craft) >= 50%", said="crafting not working at all"),
     ),
+    drain_s=20.0,
     thresholds=(
         Threshold(name="craft answers quickly", criterion="p99(craft) < 500ms"),
         Threshold(name="crafts succeed", criterion="errors(craft) < 1%"),

@@ -20,12 +20,14 @@ FOR UPDATE
 DRAW_EDITION = "SELECT edition_id FROM editions WHERE craft_request IS NULL ORDER BY random() LIMIT 1 FOR UPDATE"
 
 VIEW_RECIPE = """
-SELECT c.collection_id, c.burned, owned.items, free.editions
-FROM collections c
-LEFT JOIN LATERAL (
-    SELECT count(*) AS items FROM items i
-    WHERE i.collector_id = $1 AND i.collection_id = c.collection_id AND i.burned_by IS NULL) owned ON true
-CROSS JOIN (SELECT count(*) AS editions FROM editions WHERE craft_request IS NULL) free
+SELECT i.item_id, i.collection_id, rarity, free.editions,
+  (SELECT count(*) FROM items o
+   WHERE o.collector_id = i.collector_id AND o.collection_id = i.collection_id AND o.burned_by IS NULL) AS owned
+FROM items i
+CROSS JOIN generate_series(0, 3) rarity
+CROSS JOIN LATERAL (
+    SELECT count(*) AS editions FROM editions e WHERE e.craft_request IS NULL AND e.edition_id % 4 = rarity) free
+WHERE i.collector_id = $1 AND i.burned_by IS NULL
 ORDER BY random()
 """
 
@@ -55,5 +57,5 @@ async def craft(db: Any, arrival: Arrival) -> None:
 
 
 async def view_recipe(db: Any, arrival: Arrival) -> None:
-    """The recipe page: what the collector owns of every collection, and how many editions are left."""
+    """The recipe page: what the collector owns, how often, and how many editions of each rarity are left."""
     await db.fetch(VIEW_RECIPE, await collector_of(db, arrival))
