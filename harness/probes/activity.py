@@ -8,7 +8,8 @@ from __future__ import annotations
 from harness.model import Sample
 from harness.probes.connection import ProbeConnection, sql
 
-#: Counted as 0 where nobody is in that state, as postgres_exporter does: nobody is a measurement too.
+#: Counted as 0 where nobody is in that state, as postgres_exporter does: nobody is a measurement too. So is nobody who waits
+#: for a lock.
 STATES = ("active", "idle", "idle in transaction", "idle in transaction (aborted)")
 
 
@@ -27,9 +28,10 @@ class ActivityProbe:
         """
         rows = await self._connection.fetch(sql("activity"))
         ceiling = await self._connection.value("SELECT current_setting('max_connections')::float8")
-        counts = dict.fromkeys([*((state, "", "") for state in STATES), ("active", "Lock", "")], 0.0)
-        for row in rows:
-            counts[row["state"], row["wait_event_type"], row["wait_event"]] = float(row["connections"])
+        counts = {(row["state"], row["wait_event_type"], row["wait_event"]): float(row["connections"]) for row in rows}
+        counts |= {(state, "", ""): 0.0 for state in STATES if all(row["state"] != state for row in rows)}
+        if all(row["wait_event_type"] != "Lock" for row in rows):
+            counts["active", "Lock", ""] = 0.0
         samples = [
             Sample(
                 at_s=at_s,

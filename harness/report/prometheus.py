@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
 
 from harness import series
 from harness.clock import Origin
@@ -130,7 +129,7 @@ class RunCollector(Collector):
         times = HistogramMetricFamily(
             "flashcrowd_response_time_seconds", series.REQUEST_PARTS["response"], labels=["operation"]
         )
-        bounds = [*(floatToGoString(bound) for bound in BUCKETS_S), "+Inf"]
+        bounds = [*(str(bound) for bound in BUCKETS_S), "+Inf"]
         for operation, counts in sorted(self._buckets.items()):
             cumulated = np.cumsum(counts).tolist()
             times.add_metric([operation], list(zip(bounds, cumulated, strict=True)), sum_value=self._sums_s[operation])
