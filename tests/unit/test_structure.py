@@ -1,0 +1,71 @@
+"""The structure holds: imports follow the arrow, and only Locust's side imports locust."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MODULES = sorted(path for top in ("harness", "loadtests", "fixtures") for path in (ROOT / top).rglob("*.py"))
+
+#: Whoever works from files alone, and what it must not reach for.
+READERS = (
+    "harness/verdict.py",
+    "harness/validity.py",
+    "harness/criteria.py",
+    "harness/evaluation",
+    "harness/report",
+    "harness/record",
+)
+LIVE = ("harness.stack", "harness.load", "harness.probes", "harness.run", "harness.experiment", "harness.cli")
+#: Serves a run while it goes on, so it is given the run's sampler.
+LIVE_REPORT = "harness/report/prometheus.py"
+
+
+def imported(path: Path) -> set[str]:
+    """Modules that a file imports at run time."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{name.name}" for name in node.names}
+    return found
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def begins_with(module: str, package: str) -> bool:
+    return module == package or module.startswith(package + ".")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_only_locusts_side_imports_locust(path: Path) -> None:
+    uses = any(begins_with(module, "locust") for module in imported(path))
+    allowed = name_of(path).startswith("harness/load/locust_side/") or path.name == "users.py"
+    assert allowed or not uses
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in MODULES if name_of(path).startswith(READERS) and name_of(path) != LIVE_REPORT],
+    ids=name_of,
+)
+def test_after_the_run_nothing_needs_a_live_stack(path: Path) -> None:
+    assert not [module for module in imported(path) for package in LIVE if begins_with(module, package)]
+
+
+def test_the_nouns_import_nothing_of_ours() -> None:
+    assert not [module for module in imported(ROOT / "harness/model.py") if begins_with(module, "harness")]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_no_module_is_longer_than_400_lines(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 400
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if path.name != "__init__.py"], ids=name_of)
+def test_every_module_says_what_it_is(path: Path) -> None:
+    assert ast.get_docstring(ast.parse(path.read_text()))
