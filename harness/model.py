@@ -44,7 +44,7 @@ class Dataset:
     """A schema and its deterministic seed.
 
     :param module: import path of a package under ``fixtures`` that has ``seed(connection, scale, seed)`` and
-        ``check(connection, acknowledged)``; see :mod:`harness.dataset`
+        ``check(connection, acknowledged, indeterminate)``; see :mod:`harness.dataset`
     :param version: to be raised whenever schema or seed change: cached copies of the old one are then not used
     :param records: operations whose acknowledged requests must be found in the data afterwards
     :param scale: 1.0 is the size that the incident was tuned with
