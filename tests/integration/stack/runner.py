@@ -1,6 +1,6 @@
 """A run in a process of its own, for tests that interrupt or kill it: brings a stack up, says so, waits to be told to end.
 
-Arguments: scale, seed. Writes JSON lines: ``{"said": …}`` while it starts, then one with where everything is.
+Arguments: scale, seed, number of the user to become (0: stay who we are). Writes JSON lines: ``{"said": …}`` while it starts, then one with where everything is.
 """
 
 from __future__ import annotations
@@ -11,13 +11,18 @@ import sys
 
 import psycopg
 
+import fixtures.collectibles  # noqa: F401  see main()
 from harness.model import Dataset, Topology
 from harness.stack.embedded import EmbeddedStack
 
 
 def main() -> None:
     """Run it."""
-    scale, seed = float(sys.argv[1]), int(sys.argv[2])
+    scale, seed, user = float(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    if user:  # only now that all is imported: the user may not be allowed to read where Python is installed
+        os.setgroups([])
+        os.setgid(user)
+        os.setuid(user)
     dataset = Dataset(module="fixtures.collectibles", version=1)
     with EmbeddedStack.up(Topology(), dataset, scale=scale, seed=seed, say=lambda line: tell(said=line)) as stack:
         endpoint = stack.postgres
