@@ -58,6 +58,15 @@ def load(name: str) -> Incident:
         near = difflib.get_close_matches(name.replace("_", "-"), found, n=3)
         advice = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(found) or 'none'}"
         raise UsageError(f"unknown incident {name!r}; {advice}")
+    return load_folder(path.parent)
+
+
+def load_folder(folder: Path) -> Incident:
+    """The incident of a folder, checked.
+
+    :raises DefinitionError: it is wrong; the error names file, field, value and what would be right
+    """
+    path = folder / DECLARATION
     module = _import(path)
     incident = getattr(module, ATTRIBUTE, None)
     if incident is None:
