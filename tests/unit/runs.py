@@ -199,7 +199,7 @@ class RunBuilder:
         writer.close()
 
     def _done(self, worker: int) -> Event:
-        rows = sum(request.worker == worker for request in self.requests)
+        rows = sum(request.worker == worker and request.attempt == 1 for request in self.requests)
         return worker_event(worker, "done", at_s=40.0, scheduled=rows, begun=rows, cap_reached=False)
 
 
