@@ -72,7 +72,8 @@
       if (line.x[middle] <= t) low = middle;
       else high = middle;
     }
-    if (line.dash && line.key === "limit" && t >= line.x[0] && t <= line.x[high]) return line.y[low] ?? line.y[high];
+    // Two points far apart are a declared constant, not samples.
+    if (line.x.length === 2 && line.y[0] === line.y[1]) return t >= line.x[0] && t <= line.x[1] ? line.y[0] : null;
     const near = t - line.x[low] <= line.x[high] - t ? low : high;
     return Math.abs(line.x[near] - t) <= Math.max(1, figures.step_s) ? line.y[near] : null;
   }
