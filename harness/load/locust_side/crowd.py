@@ -42,10 +42,13 @@ class Arrival:
     :ivar random: random choices of this arrival: the same in every variant and run with the same seed
     """
 
-    __slots__ = ("_random", "_seed", "attempt", "index")
+    __slots__ = ("_first_id", "_random", "_seed", "attempt", "index")
 
-    def __init__(self, seed: int, index: int, attempt: int, source: random.Random | None = None) -> None:
+    def __init__(
+        self, seed: int, index: int, attempt: int, source: random.Random | None = None, first_id: int = 0
+    ) -> None:
         self._seed = seed
+        self._first_id = first_id
         self.index = index
         self.attempt = attempt
         self._random = source
@@ -59,7 +62,7 @@ class Arrival:
     @property
     def request_id(self) -> int:
         """Unique among the run's requests; stored by an operation, it lets the dataset's check find what was acknowledged."""
-        return self.index << ATTEMPT_BITS | self.attempt
+        return self._first_id + (self.index << ATTEMPT_BITS | self.attempt)
 
 
 @dataclass(slots=True)
@@ -77,6 +80,7 @@ class Crowd:
     :param schedule: this worker's arrivals; empty in the closed model
     :param pool_size: this worker's share of the application's connections
     :param cap: most requests in flight; one more is recorded as ``over_cap`` and makes the run invalid
+    :param first_id: added to every request id, where the data may hold those of an earlier test
     """
 
     def __init__(
@@ -92,7 +96,9 @@ class Crowd:
         worker: int,
         workers: int,
         cap: int,
+        first_id: int = 0,
     ) -> None:
+        self._first_id = first_id
         self._traffic = traffic
         self._schedule = schedule
         self._application = application
@@ -135,12 +141,12 @@ class Crowd:
         retry = self._traffic.retry
         attempt, intended = 1, due
         while True:
-            arrival = Arrival(self._seed, index, attempt)
+            arrival = Arrival(self._seed, index, attempt, None, self._first_id)
             ok = await self._request(operation, call, arrival, intended, self.pool)
             if ok or retry is None or attempt >= retry.attempts or self._names[operation] not in retry.operations:
                 return
             # A stream of its own, so that the wait does not depend on what the operation drew.
-            wait = random.Random(arrival.request_id * 2 + 1).expovariate(1.0 / retry.after_s)
+            wait = random.Random(index << ATTEMPT_BITS | attempt).expovariate(1.0 / retry.after_s)
             intended = now_ns() + round(wait * 1e9)
             if self._stopping or intended >= self._ends_ns:
                 return
@@ -169,7 +175,8 @@ class Crowd:
                 operation = 0 if len(choices) == 1 else source.choices(choices, cum_weights=weights)[0]
                 index = self._drawn * self._workers + self._worker
                 self._drawn += 1
-                await self._request(operation, calls[operation], Arrival(self._seed, index, 1, source), intended, pool)
+                arrival = Arrival(self._seed, index, 1, source, self._first_id)
+                await self._request(operation, calls[operation], arrival, intended, pool)
                 if phase.think_s:
                     await _sleep_until(now_ns() + round(source.expovariate(1.0 / phase.think_s) * 1e9))
 

@@ -37,7 +37,7 @@ from harness.load.locust_side.crowd import Crowd
 from harness.load.locust_side.driver import driver_for
 from harness.load.locust_side.recorder import Recorder
 from harness.load.locust_side.statistics import feed
-from harness.load.plan import DSN_VARIABLE, RATE_VARIABLE, SEED_VARIABLE, Plan
+from harness.load.plan import DEFAULT_CAP, DSN_VARIABLE, RATE_VARIABLE, SEED_VARIABLE, Plan
 from harness.model import Event, Sample, Traffic
 from harness.record.writer import EventWriter, SampleWriter
 
@@ -54,6 +54,8 @@ SWITCH_INTERVAL_S = 0.0005
 LAG_PERIOD_S = 0.01
 #: Under a plain ``locust -f`` the first arrival is this far away, so that the loop runs before it.
 STANDALONE_DELAY_S = 0.5
+#: Request ids that one second of the epoch has room for; time << 30 fits a bigint for some centuries.
+STANDALONE_ID_BITS = 30
 
 
 class LoopThread:
@@ -117,7 +119,7 @@ class Engine:
             folder = _locustfile_folder(environment)
             self._worker, workers = _place_among_workers(environment)
             seed, rate = int(os.environ.get(SEED_VARIABLE, "1")), float(os.environ.get(RATE_VARIABLE, "1"))
-            ends_s, cap, self._drain_s = None, 100_000, 0.0
+            ends_s, cap, self._drain_s = None, DEFAULT_CAP, 0.0
         incident = catalog.load_folder(folder)
         self._traffic: Traffic = scaled(incident.traffic, rate=rate, ends_s=ends_s)
         dsn = os.environ.get(DSN_VARIABLE)
@@ -141,6 +143,8 @@ class Engine:
             worker=self._worker,
             workers=workers,
             cap=cap,
+            # Nobody resets the data between two tests from Locust's web page: ids go on from test to test.
+            first_id=0 if planned else int(time.time()) << STANDALONE_ID_BITS,
         )
         self._workers = workers
         self._users: list[PostgresUser] = []
