@@ -22,11 +22,12 @@ class Node:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Graph:
-    """A drawing, ``SIZE`` by ``SIZE``: nodes, and the paths of the arrows from who waits to whom it waits for."""
+    """A drawing, ``SIZE`` wide: nodes, and the paths of the arrows from who waits to whom it waits for."""
 
     nodes: tuple[Node, ...]
     arrows: tuple[str, ...]
     says: str
+    height: int
     size: int = SIZE
     radius: int = _NODE
 
@@ -36,15 +37,16 @@ def graph(letters: Sequence[str], waits: Sequence[tuple[str, str]], victim: str 
 
     :param waits: pairs of letters: who waits, for whom
     """
-    begin = math.pi if len(letters) == 2 else -math.pi / 2
+    # Two lie side by side and need but half the height.
+    begin, height = (math.pi, SIZE // 2) if len(letters) == 2 else (-math.pi / 2, SIZE)
     at = {}
     for index, letter in enumerate(letters):
         angle = begin + 2 * math.pi * index / len(letters)
-        at[letter] = (SIZE / 2 + _RADIUS * math.cos(angle), SIZE / 2 + _RADIUS * math.sin(angle))
+        at[letter] = (SIZE / 2 + _RADIUS * math.cos(angle), height / 2 + _RADIUS * math.sin(angle))
     nodes = tuple(Node(letter=name, x=round(x, 1), y=round(y, 1), victim=name == victim) for name, (x, y) in at.items())
     known = [(a, b) for a, b in waits if a in at and b in at and a != b]
     says = "; ".join(f"{a} waits for {b}" for a, b in known)
-    return Graph(nodes=nodes, arrows=tuple(_arrow(at[a], at[b]) for a, b in known), says=says)
+    return Graph(nodes=nodes, arrows=tuple(_arrow(at[a], at[b]) for a, b in known), says=says, height=height)
 
 
 def _arrow(begin: tuple[float, float], end: tuple[float, float]) -> str:

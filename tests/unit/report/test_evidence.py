@@ -84,7 +84,7 @@ def test_graph_stays_within_its_drawing(size: int) -> None:
     assert len(drawn.arrows) == (size if size > 1 else 0)
     for node in drawn.nodes:
         assert drawn.radius < node.x < SIZE - drawn.radius
-        assert drawn.radius < node.y < SIZE - drawn.radius
+        assert drawn.radius < node.y < drawn.height - drawn.radius
 
 
 def test_deepest_tree_wins_and_wide_ones_are_cut_with_a_count(tmp_path: Path) -> None:
