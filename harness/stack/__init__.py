@@ -10,5 +10,6 @@ account.py    which user it runs as
 cores.py      which cores the server and which the load get
 port.py       which port
 processes.py  which processes belong to a data folder
+shared_memory.py  what a killed server leaves outside its folder
 sweep.py      removes what killed runs left
 """

@@ -22,13 +22,14 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from harness.errors import StackError
 from harness.stack import processes
 from harness.stack.account import Account
 from harness.stack.processes import Identity
+from harness.stack.shared_memory import SharedMemory
 
 OWNER = "owner.json"
 LOCK = "lock"
@@ -36,10 +37,11 @@ LOCK = "lock"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owner:
-    """Who made a folder and which postmaster runs in it; None where none was recorded."""
+    """Who made a folder and which postmaster runs in it, with what memory; None where none was recorded."""
 
     harness: Identity | None
     postmaster: Identity | None
+    memory: SharedMemory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,10 +60,13 @@ class Instance:
         """Where the server writes its logs."""
         return self.folder / "log"
 
-    def record(self, postmaster: Identity | None) -> None:
-        """Write down that this process owns the folder, and which postmaster runs in it."""
-        harness = Identity.of(os.getpid())
-        value = {"harness": _to_json(harness), "postmaster": None if postmaster is None else _to_json(postmaster)}
+    def record(self, postmaster: Identity | None, memory: SharedMemory | None = None) -> None:
+        """Write down that this process owns the folder, and which postmaster runs in it with what memory."""
+        value = {
+            "harness": asdict(Identity.of(os.getpid())),
+            "postmaster": None if postmaster is None else asdict(postmaster),
+            "memory": asdict(memory or SharedMemory()),
+        }
         neighbour = self.folder / (OWNER + ".part")
         neighbour.write_text(json.dumps(value) + "\n", encoding="utf-8")
         neighbour.replace(self.folder / OWNER)
@@ -70,9 +75,17 @@ class Instance:
         """Who owns it; nobody where the record is missing or torn."""
         try:
             value = json.loads((self.folder / OWNER).read_text(encoding="utf-8"))
-            return Owner(harness=_from_json(value["harness"]), postmaster=_from_json(value["postmaster"]))
-        except (OSError, ValueError, KeyError, TypeError):
-            return Owner(harness=None, postmaster=None)
+            memory = value["memory"]
+            return Owner(
+                harness=_identity(value["harness"]),
+                postmaster=_identity(value["postmaster"]),
+                memory=SharedMemory(
+                    files=tuple((str(name), int(inode)) for name, inode in memory["files"]),
+                    segment=None if memory["segment"] is None else (memory["segment"][0], memory["segment"][1]),
+                ),
+            )
+        except (OSError, ValueError, LookupError, TypeError):
+            return Owner(harness=None, postmaster=None, memory=SharedMemory())
 
     def remove(self) -> None:
         """Remove the folder with all that is in it."""
@@ -135,9 +148,5 @@ def existing(folder: Path) -> list[Instance]:
     ]
 
 
-def _to_json(identity: Identity) -> dict[str, float]:
-    return {"pid": identity.pid, "started_s": identity.started_s}
-
-
-def _from_json(value: dict[str, float] | None) -> Identity | None:
+def _identity(value: dict[str, float] | None) -> Identity | None:
     return None if value is None else Identity(pid=int(value["pid"]), started_s=float(value["started_s"]))

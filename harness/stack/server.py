@@ -19,12 +19,13 @@ import psycopg
 
 from harness.errors import StackError
 from harness.stack import port as ports
-from harness.stack import processes
+from harness.stack import processes, shared_memory
 from harness.stack.account import Account
 from harness.stack.binaries import Binaries
 from harness.stack.cores import thread_held_to
 from harness.stack.instance import Instance
 from harness.stack.processes import Identity
+from harness.stack.shared_memory import SharedMemory
 
 SUPERUSER = "postgres"
 STDERR = "postmaster.stderr"
@@ -43,6 +44,7 @@ class Server:
     def __init__(self, *, process: subprocess.Popen[bytes], instance: Instance, port: int) -> None:
         self._process = process
         self._instance = instance
+        self._memory = SharedMemory()
         self.port = port
 
     @property
@@ -82,6 +84,12 @@ class Server:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(limit_s)
 
+    def note_memory(self) -> None:
+        """Write down what it holds outside its folder, for the case that it is killed."""
+        self._memory = shared_memory.of_server(self.pid, self._instance.data)
+        with suppress(psutil.NoSuchProcess):  # dead already: it is noticed by whoever asks next
+            self._instance.record(Identity.of(self.pid), self._memory)
+
     def stop(self) -> None:
         """Stop it: fast, then immediately, then by killing; afterwards none of its processes is left."""
         try:
@@ -98,6 +106,7 @@ class Server:
             # Each backend is in a process group of its own, and the logger outlives the postmaster by a moment.
             left = processes.of_data_folder(self._instance.data)
             processes.end(psutil.wait_procs(left, timeout=LOGGER_S)[1])
+            self._memory.release()
 
 
 def start(
@@ -206,6 +215,7 @@ def _await_ready(server: Server, instance: Instance) -> None:
                 raise _PortTaken
             raise StackError(f"PostgreSQL did not come up: {died}\n{_hint(died)}")
         if _says_ready(server, instance):
+            server.note_memory()
             return
         waited = time.monotonic() - begun
         if waited > READY_S:

@@ -35,6 +35,7 @@ def _remove(instance: Instance, owner: Owner) -> list[str]:
     # Immediate shutdown: the cluster is thrown away, so its recovery is nobody's concern.
     processes.end(postmasters, number=signal.SIGQUIT, limit_s=IMMEDIATE_S)
     processes.end(processes.of_data_folder(instance.data))
+    owner.memory.release()
     instance.remove()
     said.append(f"removed {instance.folder}, left by a killed run")
     return said

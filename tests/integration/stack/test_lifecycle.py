@@ -14,7 +14,7 @@ import pytest
 
 from harness.errors import DefinitionError, StackError
 from harness.model import Dataset, PostgresServer, Topology
-from harness.stack import cores, processes
+from harness.stack import cores, processes, shared_memory
 from harness.stack import port as ports
 from harness.stack import server as servers
 from harness.stack.embedded import EmbeddedStack
@@ -228,6 +228,28 @@ def test_a_server_that_is_never_ready_is_given_up_on_with_its_last_lines(
     assert "waited 1 s for PostgreSQL to take connections on port" in str(caught.value)
     assert "starting PostgreSQL" in str(caught.value)
     assert instances_left() == []
+
+
+@pytest.mark.skipif(not Path("/proc/sysvipc/shm").exists(), reason="this system does not list shared memory")
+@pytest.mark.parametrize("who", ["the server", "server and harness"])
+def test_shared_memory_of_a_killed_server_is_released(who: str, begin: Begin, instances_left: Left) -> None:
+    run = begin()
+    up_at = run.await_up()
+    memory = shared_memory.of_server(up_at["postmaster"], Path(up_at["data"]))
+    assert memory.segment is not None
+    assert memory.files
+    if who == "the server":
+        psutil.Process(up_at["postmaster"]).kill()
+        assert run.end() == (0, "")
+    else:
+        run.process.kill()
+        run.process.wait()
+        psutil.Process(up_at["postmaster"]).kill()
+        sweep()
+    assert [name for name, _ in memory.files if Path(name).exists()] == []
+    numbers = [line.split()[1] for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]]
+    assert str(memory.segment[1]) not in numbers
+    assert_nothing_left(instances_left, up_at["data"], up_at["port"])
 
 
 def test_how_the_server_died_is_told(running: EmbeddedStack) -> None:

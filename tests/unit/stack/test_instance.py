@@ -12,6 +12,7 @@ from harness.errors import StackError
 from harness.stack import account as accounts
 from harness.stack import instance as instances
 from harness.stack.processes import Identity
+from harness.stack.shared_memory import SharedMemory
 from harness.stack.sweep import sweep
 
 
@@ -26,8 +27,9 @@ def test_the_folder_is_there_with_its_owner_and_gone_after() -> None:
         assert owner.harness == Identity.of(os.getpid())
         assert owner.postmaster is None
         assert instance.log.is_dir()
-        instance.record(owner.harness)
-        assert instance.owner().postmaster == owner.harness
+        memory = SharedMemory(files=(("/dev/shm/PostgreSQL.1", 7),), segment=(-5, 9))
+        instance.record(owner.harness, memory)
+        assert (instance.owner().postmaster, instance.owner().memory) == (owner.harness, memory)
     assert not instance.folder.exists()
 
 
@@ -52,7 +54,8 @@ def test_a_sweep_leaves_the_living_and_removes_the_dead() -> None:
         harness = Identity.of(os.getpid())
         # A process of the same number that began at another time: the number was given away since.
         (dead.folder / instances.OWNER).write_text(
-            f'{{"harness": {{"pid": {harness.pid}, "started_s": {harness.started_s - 3600}}}, "postmaster": null}}'
+            f'{{"harness": {{"pid": {harness.pid}, "started_s": {harness.started_s - 3600}}},'
+            ' "postmaster": null, "memory": {"files": [], "segment": null}}'
         )
         ownerless = instances.Instance(folder=instances.base() / "00000000")
         ownerless.folder.mkdir()
