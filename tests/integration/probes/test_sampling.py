@@ -13,12 +13,14 @@ import psutil
 import pytest
 
 from harness.clock import Origin
-from harness.model import Event
-from harness.probes import ProbeSet
+from harness.model import Dataset, Event, Topology
+from harness.probes import ProbeSet, all_probes, final_reading
 from harness.probes.sampler import Sampler
 from harness.record import format as layout
 from harness.record.reader import Run
 from harness.record.writer import EventWriter, SampleWriter, write_json
+from harness.stack.embedded import EmbeddedStack
+from tests.integration.conftest import SCALE, SEED
 from tests.integration.probes.conftest import Crowd, until
 
 pytestmark = pytest.mark.server
@@ -136,3 +138,27 @@ async def test_a_session_that_hangs_is_a_gap_of_one_probe(
         await until(sees(sampler, "activity"))
     run = recorded(tmp_path)
     assert gaps(run, "begin")["activity"][0].fields["reason"] in ("no answer within 1 s", "not begun in time")
+
+
+async def test_a_server_that_dies_is_a_gap_to_the_end_and_holds_up_nothing(
+    dataset: Dataset, tmp_path: Path, origin: Origin
+) -> None:
+    with EmbeddedStack.up(Topology(), dataset, scale=SCALE, seed=SEED, say=lambda line: None) as stack:
+        async with all_probes(stack.postgres, tmp_path, origin) as probe_set:
+            async with sampling(probe_set, tmp_path, origin, 0.1) as sampler:
+                await until(sees(sampler, *BY_SQL, "process"))
+                os.kill(stack.postgres.postmaster_pid, signal.SIGKILL)
+                await until(sees_none(sampler, *BY_SQL, "process"))
+            samples, events = SampleWriter(tmp_path), EventWriter(tmp_path)
+            try:
+                last = Sampler(probe_set.probes, samples, events, origin)
+                # were the times for leaving and flushing waited out, the test would run into its time limit
+                assert await final_reading(probe_set, last, leave_limit_s=600, flush_s=600) is False
+            finally:
+                samples.close()
+                events.close()
+            assert not {*BY_SQL, "process"} & last.latest.keys()
+            assert "harness" in last.latest
+    run = recorded(tmp_path)
+    assert "the server's main process has ended" in str(gaps(run, "begin")["process"][-1].fields["reason"])
+    assert gaps(run, "begin").keys() == gaps(run, "end").keys()
