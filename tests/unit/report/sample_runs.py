@@ -293,7 +293,8 @@ def _blocking_lines(rng: np.random.Generator, slow: bool, ends_s: float) -> list
         }
 
     return [
-        {"at_s": float(s), "trees": [tree(int(rng.integers(2, 7)))]} for s in range(int(CALM_S) + 1, int(ends_s), 2)
+        {"at_s": float(s), "trees": [tree(22 if s == 20 else int(rng.integers(2, 7)))]}
+        for s in range(int(CALM_S) + 1, int(ends_s))
     ]
 
 

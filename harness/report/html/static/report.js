@@ -169,7 +169,7 @@
         cursor: { y: false, points: { show: false }, drag: { x: false, y: false, setScale: false }, bind: { mousemove: () => null, mouseenter: () => null, mouseleave: () => null, mousedown: () => null, mouseup: () => null, click: () => null, dblclick: () => null } },
         scales: { x: { time: false, range: () => [0, figures.end_s] }, y: { distr: chart.log ? 3 : 1, log: 10, range: () => [low, high] } },
         axes: [
-          { ...axis, size: 24, gap: 3, space: 56, values: (u, splits) => splits.map(v => `${v} s`) },
+          { ...axis, size: 24, gap: 3, space: 56, incrs: [1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 43200, 86400], values: (u, splits) => splits.map(v => `${v} s`) },
           { ...axis, size: 54, gap: 4, space: 26, filter: decades, grid: { ...axis.grid, filter: decades }, values: (u, splits) => splits.map(v => (v === null ? "" : show.tick(v, chart.unit))) },
         ],
         series: [{}, { show: true, paths: () => null, points: { show: false } }],
