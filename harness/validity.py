@@ -91,7 +91,7 @@ def _generator_limits(run: Run) -> Iterator[str]:
     )
     for outcome, count, first_s in rows:
         yield (
-            f"{count:,} requests ended as {outcome}, the first at {first_s:.1f} s: the generator's own limit, where none "
+            f"{count:,} {'request' if count == 1 else 'requests'} ended as {outcome}, the first at {first_s:.1f} s: the generator's own limit, where none "
             f"may be reached; {advice[outcome]}"
         )
     recorded = {outcome for outcome, _, _ in rows}

@@ -117,18 +117,22 @@ def _finding_cells(kind: str, finding: Finding) -> list[str]:
 
 def _environment(run: Run) -> Iterator[str]:
     meta = run.meta
-    server = (meta.get("stack") or {}).get("postgres") or {}
-    facts = [
-        ("server", " ".join(str(part) for part in ("PostgreSQL", server.get("version"), _cores(server.get("cpus"))) if part)),
-        ("machine", ", ".join(str(part) for part in ((meta.get("machine") or {}).get("system"), _cores((meta.get("machine") or {}).get("cores"))) if part)),
-        ("seed", meta.get("seed")),
-        ("dataset's scale", meta.get("scale")),
-        ("rate", meta.get("rate")),
-    ]  # fmt: skip
-    yield from (f"- {name}: {escape(str(value))}" for name, value in facts if value not in (None, ""))
+    server, machine = (meta.get("stack") or {}).get("postgres") or {}, meta.get("machine") or {}
+    facts = {
+        "server": _joined(f"PostgreSQL {server['version']}" if "version" in server else "", _cores(server.get("cpus"))),
+        "machine": _joined(str(machine.get("system") or ""), _cores(machine.get("cores"))),
+        "seed": meta.get("seed"),
+        "dataset's scale": meta.get("scale"),
+        "rate": meta.get("rate"),
+    }
+    yield from (f"- {name}: {escape(str(value))}" for name, value in facts.items() if value not in (None, ""))
     if meta.get("command"):
         yield f"- command: {code(str(meta['command']))}"
 
 
+def _joined(*parts: str) -> str:
+    return ", ".join(part for part in parts if part)
+
+
 def _cores(count: object) -> str:
-    return "" if count is None else f"on {count} core" if count == 1 else f"on {count} cores"
+    return "" if count is None else f"{count} core" if count == 1 else f"{count} cores"

@@ -94,7 +94,7 @@ def test_two_workers_are_not_added_up(tmp_path: Path) -> None:
 def test_limits_of_the_generator(tmp_path: Path, outcome: str, advice: str) -> None:
     requests = [replace(one, outcome=outcome if at == 40 else "ok") for at, one in enumerate(steady())]
     reason = only(quiet(tmp_path, requests).write())
-    assert f"1 requests ended as {outcome}, the first at 2.0 s" in reason
+    assert f"1 request ended as {outcome}, the first at 2.0 s" in reason
     assert advice in reason
 
 
