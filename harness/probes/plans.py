@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 
 from harness.probes.connection import APPLICATION_NAME
+from harness.probes.probe import Unmeasured
 from harness.probes.statements import StatementCost
 from harness.record import format as layout
 from harness.record.writer import write_json
@@ -24,10 +25,16 @@ TIME_LIMIT_S = 5.0
 async def explain(dsn: str, costs: Sequence[StatementCost], folder: Path, *, top: int = TOP) -> int:
     """Write ``plans/1.json`` and so on for the first ``top`` statements; returns how many have a plan.
 
-    :raises psycopg.OperationalError: the server cannot be reached
+    :raises Unmeasured: the server cannot be reached, or went away; plans written before stay
     """
-    plans = folder / layout.PLANS
-    plans.mkdir(exist_ok=True)
+    (folder / layout.PLANS).mkdir(exist_ok=True)
+    try:
+        return await _explain(dsn, costs[:top], folder / layout.PLANS)
+    except psycopg.OperationalError as error:
+        raise Unmeasured("the server could not be asked for plans") from error
+
+
+async def _explain(dsn: str, costs: Sequence[StatementCost], plans: Path) -> int:
     planned = 0
     # psycopg, because text with $1 in it and no values for them takes the simple protocol, which asyncpg has not for rows.
     connection = await psycopg.AsyncConnection.connect(dsn, autocommit=True, application_name=APPLICATION_NAME)
@@ -36,7 +43,7 @@ async def explain(dsn: str, costs: Sequence[StatementCost], folder: Path, *, top
         await connection.execute("SET default_transaction_read_only = on")
         if connection.info.server_version < 160000:
             return 0
-        for number, cost in enumerate(costs[:top], start=1):
+        for number, cost in enumerate(costs, start=1):
             entry: dict[str, Any] = {"query": cost.query, "generic": True, "plan": None}
             try:
                 cursor = await connection.execute(f"EXPLAIN (GENERIC_PLAN, FORMAT JSON) {cost.query}".encode())
@@ -44,7 +51,7 @@ async def explain(dsn: str, costs: Sequence[StatementCost], folder: Path, *, top
                 entry["plan"] = row[0] if row else None
                 planned += 1
             except psycopg.Error as error:
-                entry["error"] = f"{error.sqlstate or type(error).__name__}: {str(error).splitlines()[0]}"
+                entry["error"] = f"{error.sqlstate or type(error).__name__}: {error.diag.message_primary or error}"
                 if connection.closed:
                     raise
             write_json(plans / f"{number}.json", entry)

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from harness.probes import ProbeSet
 from harness.record import format as layout
-from harness.record.reader import _lines
 from tests.integration.probes.conftest import Crowd, probe, total, until_waiting
 
 pytestmark = pytest.mark.server
+
+
+def lines(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / layout.BLOCKING).read_text().splitlines()]
 
 
 async def test_nobody_waits(probe_set: ProbeSet, tmp_path: Path) -> None:
     samples = await probe(probe_set, "blocking").sample(1.0)
     assert total(samples, "flashcrowd_blocked_sessions") == 0
     assert total(samples, "flashcrowd_block_tree_depth") == 0
-    assert list(_lines(tmp_path / layout.BLOCKING)) == []
+    assert lines(tmp_path) == []
 
 
 async def test_one_behind_another_and_three_deep(probe_set: ProbeSet, crowd: Crowd, tmp_path: Path) -> None:
@@ -35,7 +40,7 @@ async def test_one_behind_another_and_three_deep(probe_set: ProbeSet, crowd: Cro
         samples = await blocking.sample(float(number))
         assert total(samples, "flashcrowd_blocked_sessions") == number
         assert total(samples, "flashcrowd_block_tree_depth") == number
-    line = list(_lines(tmp_path / layout.BLOCKING))[-1]
+    line = lines(tmp_path)[-1]
     chain, nodes = [], line["trees"]
     while nodes:
         [node] = nodes
