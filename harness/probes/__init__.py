@@ -2,6 +2,7 @@
 
 probe.py       what a probe is, and what it may fail with
 probe_set.py   all probes of a server; the final reading
+probing.py     a run from before its load to after it: sampling, statements, plans
 sampler.py     asks them on an absolute schedule; a missed tick is a gap
 connection.py  their own connections, kept and never counted
 activity.py    what client connections do, and how long the longest has been at it
