@@ -4,7 +4,6 @@ The requests come from a small model, not from figures chosen to look good: arri
 they come makes a queue, and deadlocks cost their victim a second. All requests at once, in NumPy, so that a million take
 seconds.
 
-    python -m tests.unit.report.sample_runs FOLDER [--seconds 30] [--per-s 60] [--invalid] [--hostile]
 """
 
 from __future__ import annotations
