@@ -7,19 +7,23 @@ the same name since is touched.
 from __future__ import annotations
 
 import ctypes
+import struct
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 IPC_RMID = 0
 _PREFIX = "/dev/shm/PostgreSQL."
+_MAGIC = 0x9A503D32
+_HEADER = struct.Struct("@IIIxxxx")  # magic, items, most items
+_ITEM = struct.Struct("@IINNP?xxxxxxx")  # handle, references (0: unused), first page, pages, private, pinned
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharedMemory:
     """What a server holds.
 
-    :param files: path and inode of each file of its dynamic shared memory
+    :param files: path and inode of the file in which it lists its dynamic shared memory
     :param segment: key and number of its System V segment, by which it knows that it is alone on its data folder
     """
 
@@ -31,7 +35,8 @@ class SharedMemory:
         for name, inode in self.files:
             with suppress(OSError):
                 if Path(name).stat().st_ino == inode:
-                    Path(name).unlink()
+                    for listed in (*_listed(Path(name).read_bytes()), name):
+                        Path(listed).unlink(missing_ok=True)
         if self.segment is not None and _unused(*self.segment):
             ctypes.CDLL(None).shmctl(self.segment[1], IPC_RMID, None)
 
@@ -50,6 +55,18 @@ def of_server(pid: int, data: Path) -> SharedMemory:
         key, number = (data / "postmaster.pid").read_text().splitlines()[6].split()
         segment = (int(key), int(number))
     return SharedMemory(files=tuple(sorted(files)), segment=segment)
+
+
+def _listed(control: bytes) -> list[str]:
+    """Paths of the segments in use that a control segment lists, as PostgreSQL's own clean-up after a crash reads them.
+
+    Source: dsm.c, ``dsm_control_header`` and ``dsm_control_item``, the same from 14 to 18.
+    """
+    if len(control) < _HEADER.size or _HEADER.unpack_from(control)[0] != _MAGIC:
+        return []
+    count = min(_HEADER.unpack_from(control)[1], (len(control) - _HEADER.size) // _ITEM.size)
+    items = (_ITEM.unpack_from(control, _HEADER.size + number * _ITEM.size) for number in range(count))
+    return [f"{_PREFIX}{handle}" for handle, references, *_ in items if references > 0]
 
 
 def _unused(key: int, number: int) -> bool:
