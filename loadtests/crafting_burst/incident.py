@@ -36,7 +36,7 @@ INCIDENT = Incident(
             Ramp(name="doors open", at_s=5, for_s=2, per_s=8, to_per_s=150),
             Constant(name="burst", at_s=7, for_s=23, per_s=150),
         ),
-        mix={"craft": 2, "view_recipe": 5},
+        mix={"craft": 1, "view_recipe": 4},
         retry=Retry(attempts=3, after_s=3.0, operations=("craft",)),
     ),
     variants=(

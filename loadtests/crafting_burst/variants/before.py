@@ -19,6 +19,12 @@ FOR UPDATE
 
 DRAW_EDITION = "SELECT edition_id FROM editions WHERE craft_request IS NULL ORDER BY random() LIMIT 1 FOR UPDATE"
 
+# The crafting page counts down the editions left: asked anew with every item burned, while the counter's row is locked.
+COUNT_BURNED = """
+UPDATE collections SET burned = burned + 1 WHERE collection_id = $1
+RETURNING burned, (SELECT count(*) FROM editions WHERE craft_request IS NULL) AS editions_left
+"""
+
 VIEW_RECIPE = """
 SELECT i.item_id, i.collection_id, rarity, free.editions,
   (SELECT count(*) FROM items o
@@ -51,9 +57,7 @@ async def craft(db: Any, arrival: Arrival) -> None:
         await db.execute("UPDATE editions SET craft_request = $1 WHERE edition_id = $2", arrival.request_id, edition)
         for item in items:
             await db.execute("UPDATE items SET burned_by = $1 WHERE item_id = $2", arrival.request_id, item["item_id"])
-            await db.execute(
-                "UPDATE collections SET burned = burned + 1 WHERE collection_id = $1", item["collection_id"]
-            )
+            await db.fetch(COUNT_BURNED, item["collection_id"])
 
 
 async def view_recipe(db: Any, arrival: Arrival) -> None:
