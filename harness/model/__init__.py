@@ -1,0 +1,53 @@
+"""The nouns of Flashcrowd, and nothing else: this package imports nothing else of ours.
+
+All are frozen, slotted and keyword-only; copies are derived with :func:`dataclasses.replace`. Times are seconds, sizes
+bytes, shares ratios; ``None`` means not measured or not declared, never 0.
+
+system.py    declared: servers, dataset, application
+traffic.py   declared: phases of arrivals, retries
+incident.py  declared: incident, variants, symptoms, thresholds, criteria
+observed.py  what a run leaves: samples, events, outcomes of requests
+judged.py    findings, invariants, verdicts
+"""
+
+from harness.model.incident import Comparator, Criterion, Expect, Incident, Source, Symptom, Threshold, Variant
+from harness.model.judged import DeadlockCount, Finding, Invariant, Status, VariantVerdict, Verdict
+from harness.model.observed import Event, Labels, Outcome, Sample
+from harness.model.system import Application, Connections, Dataset, Driver, PostgresServer, Topology
+from harness.model.traffic import Constant, OpenPhase, Phase, Process, Ramp, Retry, Spike, Traffic, Users
+
+__all__ = [
+    "Application",
+    "Comparator",
+    "Connections",
+    "Constant",
+    "Criterion",
+    "Dataset",
+    "DeadlockCount",
+    "Driver",
+    "Event",
+    "Expect",
+    "Finding",
+    "Incident",
+    "Invariant",
+    "Labels",
+    "OpenPhase",
+    "Outcome",
+    "Phase",
+    "PostgresServer",
+    "Process",
+    "Ramp",
+    "Retry",
+    "Sample",
+    "Source",
+    "Spike",
+    "Status",
+    "Symptom",
+    "Threshold",
+    "Topology",
+    "Traffic",
+    "Users",
+    "Variant",
+    "VariantVerdict",
+    "Verdict",
+]
