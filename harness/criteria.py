@@ -1,4 +1,4 @@
-"""One language for symptoms, thresholds and gates: text to :class:`Criterion`, and on to what a run says of it.
+"""One language for symptoms, thresholds and gates: from text to :class:`Criterion`.
 
     p99(craft) < 250ms                      statistic of the response time; also min, max, mean, p50 … p99.99
     p99(craft.service) < 50ms               another part of a request's time; all: p99(*) or p99(all)
@@ -10,8 +10,8 @@
     deadlocks == 0                          increase of a counter over the run
     … during burst                          only what happened in that phase
 
-Series are those of :mod:`harness.series`; everything is checked here, before anything starts. :func:`evaluate` is
-:func:`harness.evaluation.evaluate`.
+Series are those of :mod:`harness.series`; everything is checked here, before anything starts. What a run says of a criterion
+is told by :mod:`harness.evaluation`, which load workers, who read criteria but hold no run against them, need not import.
 """
 
 from __future__ import annotations
@@ -23,10 +23,8 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from harness.errors import DefinitionError
-from harness.evaluation import evaluate as evaluate
-from harness.evaluation import unit_of
 from harness.model import Comparator, Criterion, Outcome
-from harness.series import BY_NAME, REQUEST_COUNTS, REQUEST_PARTS, Kind
+from harness.series import BY_NAME, REQUEST_COUNTS, REQUEST_PARTS, Kind, unit_of
 from harness.units import parse_duration, parse_quantity
 
 ALL_OPERATIONS = ("*", "all")

@@ -240,3 +240,14 @@ REQUEST_COUNTS: dict[str, tuple[str, str]] = {
     "rate": ("1/s", "requests finished ok per second of traffic"),
     "count": ("", "requests, whatever their outcome; count(craft, 53300) counts one outcome only"),
 }
+
+
+def unit_of(name: str) -> str:
+    """The base unit of a series, sampled or of requests.
+
+    >>> unit_of("pool_wait"), unit_of("errors"), unit_of("postgres.cpu")
+    ('s', 'ratio', 'ratio')
+    """
+    if name in REQUEST_PARTS:
+        return "s"
+    return REQUEST_COUNTS[name][0] if name in REQUEST_COUNTS else BY_NAME[name].unit

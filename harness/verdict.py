@@ -10,9 +10,10 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from harness.criteria import evaluate, parse
+from harness.criteria import parse
 from harness.deadlocks import count_deadlocks
 from harness.errors import Exit, UsageError
+from harness.evaluation import evaluate
 from harness.model import Expect, Finding, Invariant, Status, VariantVerdict, Verdict
 from harness.record import format as layout
 from harness.record.reader import Run

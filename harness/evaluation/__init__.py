@@ -12,7 +12,6 @@ Requests belong to the phase in which they were *meant* to begin; samples to the
 
 from __future__ import annotations
 
-from harness.evaluation.evidence import unit_of as unit_of
 from harness.evaluation.requests import count_finding, time_finding
 from harness.evaluation.samples import statistic_finding, stretch_finding, total_finding
 from harness.model import Criterion, Finding

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from harness.model import Comparator, Criterion, Finding
 from harness.record.points import Floats
-from harness.series import BY_NAME, REQUEST_COUNTS, REQUEST_PARTS
+from harness.series import unit_of
 
 _COMPARE: dict[Comparator, Callable[[float, float], bool]] = {
     Comparator.LT: operator.lt,
@@ -32,13 +32,6 @@ class Evidence:
     first_s: float | None = None
     worst: float | None = None
     count: int | None = None
-
-
-def unit_of(series: str) -> str:
-    """The base unit of a series, sampled or of requests."""
-    if series in REQUEST_PARTS:
-        return "s"
-    return REQUEST_COUNTS[series][0] if series in REQUEST_COUNTS else BY_NAME[series].unit
 
 
 def holds(criterion: Criterion, value: float) -> bool:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.criteria import evaluate, parse
+from harness.criteria import parse
+from harness.evaluation import evaluate
 from harness.model import Finding
 from harness.record.reader import Run
 from tests.unit.runs import RunBuilder, steady
