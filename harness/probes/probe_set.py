@@ -84,16 +84,16 @@ async def all_probes(endpoint: Endpoint, folder: Path, origin: Origin) -> AsyncI
 
 async def final_reading(
     probe_set: ProbeSet, sampler: Sampler, *, leave_limit_s: float = LEAVE_LIMIT_S, flush_s: float = FLUSH_S
-) -> bool:
+) -> bool | None:
     """The last tick of every probe, taken when the server's lagging counters are final. After :meth:`Sampler.run` has ended
     and the load has closed its connections.
 
     Sessions add what they did when they end, so the counters are final once all have left. Where some stay, or cannot
     be counted, the time after which idle ones add it too is waited out.
 
-    :returns: whether all sessions had left
+    :returns: whether all sessions had left; None if the server could not be asked
     """
-    left = False
+    left: bool | None = None
     with suppress(*FAILURES):  # the server is gone: there is nothing to wait for, and the tick below makes it a gap
         left = await _all_left(probe_set.connection, leave_limit_s)
         if not left:

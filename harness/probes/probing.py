@@ -54,9 +54,14 @@ class Probing:
 
     async def read_finally(self, origin: Origin) -> None:
         """The last tick, when the load has closed its connections, and what the statements cost, with plans."""
-        if not await final_reading(self._probe_set, self.sampler):
-            text = "some sessions did not leave after the load; counters were read after they must have been written"
-            self._events.append(Event(at_s=origin.at_s(), kind="warning", text=text))
+        left = await final_reading(self._probe_set, self.sampler)
+        if left is None:
+            self._warn(origin, "the server did not answer after the load: its counters have no final reading")
+        elif not left:
+            self._warn(
+                origin,
+                "some sessions did not leave after the load; counters were read when even idle sessions must have written theirs",
+            )
         try:
             if self._before is None:
                 raise Unmeasured("there was no reading before the load")
@@ -66,11 +71,13 @@ class Probing:
                 text = (
                     f"pg_stat_statements threw out {found.evictions} entries: costs of rare statements are lower bounds"
                 )
-                self._events.append(Event(at_s=origin.at_s(), kind="warning", text=text))
+                self._warn(origin, text)
             await plans.explain(self._endpoint.dsn(), found.costs, self._folder)
         except FAILURES as error:
-            text = f"what the statements cost is not known: {error}"
-            self._events.append(Event(at_s=origin.at_s(), kind="warning", text=text))
+            self._warn(origin, f"what the statements cost is not known: {error}")
+
+    def _warn(self, origin: Origin, text: str) -> None:
+        self._events.append(Event(at_s=origin.at_s(), kind="warning", text=text))
 
 
 @asynccontextmanager
