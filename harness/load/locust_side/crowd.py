@@ -253,6 +253,9 @@ class Crowd:
         Connections are closed in every case: a server's statistics of a session are final only when it is gone.
         """
         self._stopping = True
+        # The last arrivals' tasks may not have had their first step, and a task cancelled before it leaves no record. The
+        # loop runs what is ready in order, so after one turn all have.
+        await asyncio.sleep(0)
         deadline = now_ns() + round(drain_s * 1e9)
         while self.tally.in_flight and now_ns() < deadline:
             await asyncio.sleep(0.02)
