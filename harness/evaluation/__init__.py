@@ -22,8 +22,9 @@ from harness.series import BY_NAME, REQUEST_COUNTS, REQUEST_PARTS, Kind
 def evaluate(run: Run, criterion: Criterion, name: str) -> Finding:
     """What a run says of a criterion.
 
-    ``worst`` is the single value furthest in the direction of the comparison: the largest for ``>``, the smallest for ``<``,
-    the one furthest from the limit for ``==`` and ``!=``. ``count`` and ``first_s`` are of the requests (by their end) or
+    ``worst`` is the largest single value, for a symptom (``p99(craft) >= 2s``) as for a threshold (``p99(craft) < 500ms``): times,
+    shares and queues are worse the larger they are. It is the smallest where the criterion speaks of a minimum, or of a
+    stretch below a limit. ``count`` and ``first_s`` are of the requests (by their end) or
     samples that satisfy the comparison one by one; of ``errors`` and ``count``, of the requests that were counted.
 
     :param name: of the symptom or threshold

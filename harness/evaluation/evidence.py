@@ -45,14 +45,12 @@ def each_holds(criterion: Criterion, values: Floats) -> NDArray[np.bool_]:
 
 
 def worst(criterion: Criterion, values: Floats) -> float | None:
-    """The value furthest in the direction of the comparison; see :func:`harness.evaluation.evaluate`."""
+    """The single value that a person would look at first; see :func:`harness.evaluation.evaluate`."""
     if not len(values):
         return None
-    if criterion.comparator in UPWARD:
-        return float(values.max())
-    if criterion.comparator in DOWNWARD:
+    if criterion.statistic == "min" or (criterion.for_s is not None and criterion.comparator in DOWNWARD):
         return float(values.min())
-    return float(values[np.argmax(np.abs(values - criterion.limit))])
+    return float(values.max())
 
 
 def finding(

@@ -23,7 +23,7 @@ class Finding:
     :param held: whether the criterion is true; None is unknown, and unknown never passes
     :param value: the value that was compared, in ``unit``; for a ``for`` criterion the best that was sustained that long
     :param first_s: when the comparison was first true, seconds since the origin; None if never
-    :param worst: the most extreme single value, in the direction of the comparison
+    :param worst: the most extreme single value: the largest, or the smallest where the criterion speaks of a minimum
     :param count: how many samples or requests satisfied the comparison
     :param why_unknown: why ``held`` is None
     """

@@ -29,7 +29,7 @@ def evidence(finding: Finding) -> str:
     if finding.first_s is not None:
         parts.append(f"first at {finding.first_s:.1f} s")
     if finding.worst is not None:
-        parts.append(f"most extreme {format_value(finding.worst, finding.unit)}")
+        parts.append(f"worst {format_value(finding.worst, finding.unit)}")
     if finding.count is not None:
         parts.append(f"{finding.count:,} times")
     return "; ".join(parts)
