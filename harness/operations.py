@@ -68,7 +68,8 @@ def _problem(module: Path, name: str, seen: frozenset[Path]) -> str | None:
 def _imported(module: Path, node: ast.ImportFrom, name: str, seen: frozenset[Path]) -> str | None:
     """The same of what is imported from a sibling; what comes from elsewhere is believed."""
     parts = (node.module or "").split(".")
-    if node.level > 1 or (node.level == 0 and parts[-2:-1] != [VARIANTS]):
+    # Another incident's variants may bear the names of these, so the incident's folder must be named as well.
+    if node.level > 1 or (node.level == 0 and parts[-3:-1] != [module.parent.parent.name, VARIANTS]):
         return None
     source = module.with_name(f"{parts[-1]}.py")
     if not source.is_file() or source in seen:

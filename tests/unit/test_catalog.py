@@ -280,3 +280,9 @@ def test_operations_may_come_from_a_sibling(own: Path) -> None:
     for text in ("from .before import enter, leave\n", "from stampede.variants.before import enter as enter, leave\n"):
         after.write_text(text)
         assert load("stampede").name == "stampede"
+
+
+def test_a_sibling_of_another_incident_is_none_of_these(own: Path) -> None:
+    text = "from loadtests.crafting_burst.variants.after import craft as enter, view_recipe as leave\n"
+    (own / "stampede" / "variants" / "after.py").write_text(text)
+    assert load("stampede").name == "stampede"
