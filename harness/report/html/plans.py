@@ -38,9 +38,20 @@ class PlanNode:
     details: tuple[str, ...]
 
 
-def plans(run: Run) -> dict[str, tuple[PlanNode, ...]]:
-    """Plans of a run by query text; a plan that cannot be read is left out."""
-    found: dict[str, tuple[PlanNode, ...]] = {}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A statement's plan.
+
+    :param why_none: what the server said instead of a plan; None where there is one
+    """
+
+    nodes: tuple[PlanNode, ...] = ()
+    why_none: str | None = None
+
+
+def plans(run: Run) -> dict[str, Plan]:
+    """Plans of a run by query text; one that cannot be read from the folder is left out."""
+    found: dict[str, Plan] = {}
     folder = run.folder / layout.PLANS
     for path in sorted(folder.glob("*.json"), key=lambda path: (len(path.stem), path.stem)):
         try:
@@ -48,8 +59,9 @@ def plans(run: Run) -> dict[str, tuple[PlanNode, ...]]:
         except RunFolderError:
             continue
         nodes = _nodes(stored.get("plan")) if stored else ()
-        if stored and nodes:
-            found[str(stored.get("query"))] = nodes
+        error = stored.get("error") if stored else None
+        if stored and (nodes or error):
+            found[str(stored.get("query"))] = Plan(nodes=nodes, why_none=None if nodes else str(error))
     return found
 
 

@@ -10,7 +10,7 @@ import duckdb
 
 from harness.record import format as layout
 from harness.record.reader import Run
-from harness.report.html.plans import PlanNode, plans
+from harness.report.html.plans import Plan, plans
 from harness.report.html.side import Side
 from harness.units import format_value
 
@@ -47,7 +47,7 @@ class Statement:
     query: str
     uses: tuple[Use | None, ...]
     changes: tuple[str, ...]
-    plans: tuple[tuple[str, tuple[PlanNode, ...]], ...]
+    plans: tuple[tuple[str, Plan], ...]
 
 
 def statements(shown: Sequence[Side]) -> list[Statement]:

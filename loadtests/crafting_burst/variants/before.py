@@ -30,7 +30,7 @@ SELECT i.item_id, i.collection_id, rarity, free.editions,
   (SELECT count(*) FROM items o
    WHERE o.collector_id = i.collector_id AND o.collection_id = i.collection_id AND o.burned_by IS NULL) AS owned
 FROM items i
-CROSS JOIN generate_series(0, 3) rarity
+CROSS JOIN generate_series(0::int, 3::int) rarity
 CROSS JOIN LATERAL (
     SELECT count(*) AS editions FROM editions e WHERE e.craft_request IS NULL AND e.edition_id % 4 = rarity) free
 WHERE i.collector_id = $1 AND i.burned_by IS NULL

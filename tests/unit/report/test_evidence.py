@@ -19,6 +19,7 @@ from harness.report.html.plans import plans
 from harness.report.html.side import sides
 from harness.report.html.statements import normalised, statements
 from harness.units import format_value
+from tests.unit.report.sample_runs import make_experiment
 
 
 def run_with(folder: Path, **files: list[dict[str, Any]]) -> Run:
@@ -118,7 +119,9 @@ def test_statements_are_matched_and_compared(experiment: tuple[Verdict, list[Run
 
 
 def test_plans_are_trees_with_costs(experiment: tuple[Verdict, list[Run]]) -> None:
-    (nodes,) = plans(experiment[1][0]).values()
+    (plan,) = plans(experiment[1][0]).values()
+    nodes = plan.nodes
+    assert plan.why_none is None
     assert [(node.depth, node.what) for node in nodes] == [
         (0, "Limit"),
         (1, "Sort"),
@@ -128,6 +131,19 @@ def test_plans_are_trees_with_costs(experiment: tuple[Verdict, list[Run]]) -> No
     ]
     assert nodes[2].cost == "18,443"
     assert "Filter: ((burned_at IS NULL) AND ((SubPlan 1) > $2))" in nodes[2].details
+
+
+def test_a_plan_that_the_server_refused_says_why(tmp_path: Path) -> None:
+    _, runs = make_experiment(tmp_path, seconds=10, variants=("before",))
+    refused = {
+        "query": "SELECT f($1)",
+        "generic": True,
+        "plan": None,
+        "error": "42725: function f(unknown) is not unique",
+    }
+    (runs[0].folder / "plans" / "2.json").write_text(json.dumps(refused))
+    plan = plans(runs[0])["SELECT f($1)"]
+    assert (plan.nodes, plan.why_none) == ((), "42725: function f(unknown) is not unique")
 
 
 def test_normalised_keeps_different_statements_apart() -> None:
