@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from harness.record.writer import write_json
@@ -23,7 +24,7 @@ def show(rows: list[Row], console: Console) -> None:
     for row in rows:
         state = f"[{style}]{row.state}[/]" if (style := _STYLES.get(row.state)) else str(row.state)
         limit = "" if row.limit is None else f"{row.limit}{_unit(row)}"
-        table.add_row(row.what, _number(row, row.value), _span(row), limit, state, row.note)
+        table.add_row(escape(row.what), _number(row, row.value), _span(row), limit, state, escape(row.note))
     console.print(table)
 
 
