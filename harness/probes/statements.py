@@ -16,6 +16,7 @@ from pathlib import Path
 import asyncpg
 import duckdb
 
+from harness.errors import RecordingError
 from harness.probes.connection import ProbeConnection, sql
 from harness.probes.probe import Unmeasured
 from harness.record import format as layout
@@ -106,7 +107,10 @@ def difference(before: Snapshot, after: Snapshot) -> Difference:
 
 
 def write(folder: Path, costs: Sequence[StatementCost]) -> None:
-    """Write ``statements.parquet``, also where there are none."""
+    """Write ``statements.parquet``, also where there are none.
+
+    :raises RecordingError: it cannot be written
+    """
     names = StatementCost.__slots__
     with duckdb.connect(":memory:") as db:
         db.execute(
@@ -120,7 +124,12 @@ def write(folder: Path, costs: Sequence[StatementCost]) -> None:
                 f"INSERT INTO statements VALUES ({marks})", [[getattr(cost, name) for name in names] for cost in costs]
             )
         path = str(folder / layout.STATEMENTS).replace("'", "''")
-        db.execute(f"COPY statements TO '{path}' (FORMAT parquet, COMPRESSION zstd)")
+        try:
+            db.execute(f"COPY statements TO '{path}' (FORMAT parquet, COMPRESSION zstd)")
+        except duckdb.IOException as error:
+            raise RecordingError(
+                f"cannot write {folder / layout.STATEMENTS}: {error}; free some space there, or choose another folder with --out"
+            ) from error
 
 
 def _began_anew(earlier: asyncpg.Record, row: asyncpg.Record) -> bool:

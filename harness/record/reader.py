@@ -13,7 +13,7 @@ Tables of :attr:`Run.db` (DuckDB; a view each, exact, nothing summarised):
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -120,11 +120,7 @@ class Run:
         for path in raw:
             _insert_rows(con, path)
         if self.finished is not None and raw:
-            con.execute(
-                f"COPY (SELECT * FROM request_rows ORDER BY intended_ns) TO {_quoted(parquet)} (FORMAT parquet, COMPRESSION zstd)"
-            )
-            for path in raw:
-                path.unlink()
+            _keep(con, "SELECT * FROM request_rows ORDER BY intended_ns", parquet, raw)
 
     def _load_samples(self, con: duckdb.DuckDBPyConnection) -> None:
         parquet = self.folder / layout.SAMPLES
@@ -142,11 +138,7 @@ class Run:
                 " SELECT at_s, probe, 'flashcrowd_probe_duration_seconds', json_object('probe', probe), took_s FROM tick_lines"
             )
             if self.finished is not None and raw:
-                con.execute(
-                    f"COPY (SELECT * FROM samples_all ORDER BY at_s) TO {_quoted(parquet)} (FORMAT parquet, COMPRESSION zstd)"
-                )
-                for path in raw:
-                    path.unlink()
+                _keep(con, "SELECT * FROM samples_all ORDER BY at_s", parquet, raw)
         else:
             con.execute(f"CREATE VIEW samples_all AS SELECT * FROM read_parquet({_quoted(parquet)})")
         con.execute("CREATE VIEW samples AS SELECT * FROM samples_all")
@@ -184,6 +176,22 @@ def read_events(path: Path) -> list[Event]:
         Event(at_s=line["at_s"], kind=line["kind"], text=line["text"], fields=line.get("fields", {}))
         for line in _lines(path)
     ]
+
+
+def _keep(con: duckdb.DuckDBPyConnection, rows: str, parquet: Path, raw: Sequence[Path]) -> None:
+    """Put rows into a Parquet file, whole or not at all, in place of the raw files that they were read from.
+
+    Where there is no room for it, or no right to write, the raw files stay and serve as well.
+    """
+    neighbour = parquet.with_name(parquet.name + ".part")
+    try:
+        con.execute(f"COPY ({rows}) TO {_quoted(neighbour)} (FORMAT parquet, COMPRESSION zstd)")
+        neighbour.replace(parquet)
+    except (duckdb.IOException, OSError):
+        neighbour.unlink(missing_ok=True)
+        return
+    for path in raw:
+        path.unlink(missing_ok=True)
 
 
 def _insert_rows(con: duckdb.DuckDBPyConnection, path: Path) -> None:

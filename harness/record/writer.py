@@ -17,17 +17,30 @@ from harness.model import Event, Sample
 
 RESERVE_BYTES = 8 * 1024 * 1024  # a report is at most 3 MB, beside it verdict, Markdown and Parquet of what there is
 RESERVE_NAME = ".reserve"
+#: Of an OSError: there is no room where it was to be written, or nothing can be written there at all.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write a JSON file whole or not at all: into a neighbour first, then renamed over it."""
+    """Write a JSON file whole or not at all.
+
+    :raises RecordingError: it cannot be written
+    """
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all: into a neighbour first, then renamed over it.
+
+    :raises RecordingError: it cannot be written
+    """
     neighbour = path.with_name(path.name + ".part")
     try:
-        neighbour.write_text(json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
+        neighbour.write_text(text, encoding="utf-8")
         neighbour.replace(path)
     except OSError as error:
         neighbour.unlink(missing_ok=True)
-        raise RecordingError(_why(path, error)) from error
+        raise no_room(path, error) from error
 
 
 class JsonLines:
@@ -41,7 +54,7 @@ class JsonLines:
         try:
             self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            raise RecordingError(_why(path, error)) from error
+            raise no_room(path, error) from error
 
     def append(self, value: object) -> None:
         """Append one line."""
@@ -106,7 +119,7 @@ def lay_reserve(folder: Path) -> None:
                 file.write(b"\0" * RESERVE_BYTES)
     except OSError as error:
         path.unlink(missing_ok=True)
-        raise RecordingError(_why(path, error)) from error
+        raise no_room(path, error) from error
 
 
 def free_reserve(folder: Path) -> None:
@@ -127,8 +140,11 @@ def append_whole(fd: int, data: bytes, path: Path) -> None:
             os.ftruncate(fd, before)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     except OSError as error:
-        raise RecordingError(_why(path, error)) from error
+        raise no_room(path, error) from error
 
 
-def _why(path: Path, error: OSError) -> str:
-    return f"cannot write {path}: {error.strerror or error}; free some space there, or choose another folder with --out"
+def no_room(path: Path, error: OSError) -> RecordingError:
+    """The error for a file that cannot be written, with what to do."""
+    return RecordingError(
+        f"cannot write {path}: {error.strerror or error}; free some space there, or choose another folder with --out"
+    )

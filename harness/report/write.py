@@ -9,7 +9,7 @@ from harness.errors import RunFolderError
 from harness.model import Status, Verdict
 from harness.record import format as layout
 from harness.record.reader import Run, read_json
-from harness.record.writer import write_json
+from harness.record.writer import write_json, write_text
 from harness.report import html, junit, markdown
 from harness.verdict import combine, judge, to_json
 
@@ -49,8 +49,8 @@ def write_reports(folder: Path) -> Verdict:
     verdict, runs = judge_folder(folder)
     write_json(folder / layout.VERDICT, to_json(verdict))
     html.write(folder / REPORT_HTML, verdict, runs)
-    (folder / REPORT_MARKDOWN).write_text(markdown.render(verdict, runs), encoding="utf-8")
-    (folder / REPORT_JUNIT).write_text(junit.render(verdict, runs), encoding="utf-8")
+    write_text(folder / REPORT_MARKDOWN, markdown.render(verdict, runs))
+    write_text(folder / REPORT_JUNIT, junit.render(verdict, runs))
     return verdict
 
 
