@@ -13,22 +13,24 @@ run breaks. What was recorded stays, however the harness ends.
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from harness.errors import FlashcrowdError, UsageError
+from harness.errors import FlashcrowdError, NothingRecorded, UsageError
 from harness.interruption import Interruption
 from harness.model import Incident, Verdict
 from harness.probes.probing import Probing
 from harness.progress import Progress
 from harness.record import format as layout
-from harness.record.writer import free_reserve, lay_reserve, write_json
+from harness.record.writer import NO_ROOM, free_reserve, lay_reserve, no_room, write_json
 from harness.report.write import write_reports
 from harness.run import carry_out
 from harness.settings import Settings
 from harness.stack.embedded import EmbeddedStack
+from harness.stack.sweep import stop_own
 
 LATEST = "latest"
 
@@ -54,11 +56,11 @@ async def experiment(
         lay_reserve(folder)
         asked = {"incident": incident.name, "asked": list(settings.variants), "command": settings.command}
         write_json(folder / layout.EXPERIMENT, asked)
-        async with _stack_up(incident, settings, progress.say) as stack:
+        async with _stack_up(incident, settings, progress.say, interruption) as stack:
             for name in settings.variants:
+                await asyncio.to_thread(stack.reset)
                 if interruption.requested:
                     break
-                await asyncio.to_thread(stack.reset)
                 progress.say(f"{incident.name}, {name}: recording to {folder / name}")
                 run = carry_out(
                     incident, incident_folder, name, stack, folder / name, settings, progress, interruption, serving
@@ -67,11 +69,21 @@ async def experiment(
                     break
     except FlashcrowdError as error:
         broken = error
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        broken = no_room(folder, error)
     finally:
         free_reserve(folder)
-    if not any((folder / name / layout.RUN).exists() for name in settings.variants):
-        _remove_empty(folder)
-        raise broken or UsageError("interrupted before the first run began: nothing was recorded")
+        nothing = not any((folder / name / layout.RUN).exists() for name in settings.variants)
+        if nothing:
+            _remove_empty(folder)
+    if nothing:
+        if interruption.requested:
+            # Whatever broke meanwhile broke because it was stopped.
+            raise NothingRecorded("interrupted before the first run began: nothing was recorded") from broken
+        assert broken is not None, "the first run begins unless something broke or somebody interrupted"
+        raise broken
     # What was recorded before something broke is still worth a report, and says why it is no verdict.
     verdict = await asyncio.to_thread(write_reports, folder)
     _point_latest(folder)
@@ -82,22 +94,41 @@ async def experiment(
 
 
 @asynccontextmanager
-async def _stack_up(incident: Incident, settings: Settings, say: Callable[[str], None]) -> AsyncIterator[EmbeddedStack]:
-    """The stack, started and stopped on a thread so that signals are heard meanwhile."""
-    starting = EmbeddedStack.up(incident.topology, incident.dataset, scale=settings.scale, seed=settings.seed, say=say)
+async def _stack_up(
+    incident: Incident, settings: Settings, say: Callable[[str], None], interruption: Interruption
+) -> AsyncIterator[EmbeddedStack]:
+    """The stack, started and stopped on a thread so that signals are heard meanwhile.
+
+    :raises NothingRecorded: interrupted before it was up
+    """
+    scale = settings.scale * incident.dataset.scale
+    starting = EmbeddedStack.up(incident.topology, incident.dataset, scale=scale, seed=settings.seed, say=say)
     entering = asyncio.create_task(asyncio.to_thread(starting.__enter__))
+    asked = asyncio.create_task(interruption.wait())
     try:
-        stack = await asyncio.shield(entering)
-    except asyncio.CancelledError:
-        # The thread cannot be stopped half-way: let it finish, then undo what it did.
-        with suppress(FlashcrowdError):
-            await entering
-            await asyncio.to_thread(starting.__exit__, None, None, None)
-        raise
+        await asyncio.wait({entering, asked}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        asked.cancel()
+        given_up = not entering.done()
+        if given_up:
+            await _give_up(starting, entering)
+    if given_up:
+        raise NothingRecorded("interrupted before the servers were up: nothing was recorded")
+    stack = await entering
     try:
         yield stack
     finally:
         await asyncio.shield(asyncio.to_thread(starting.__exit__, None, None, None))
+
+
+async def _give_up(starting: AbstractContextManager[EmbeddedStack], entering: asyncio.Task[EmbeddedStack]) -> None:
+    """End a start that is under way. Its thread cannot be stopped, but it fails when its servers are gone."""
+    while not entering.done():
+        with suppress(asyncio.CancelledError):  # a further signal changes nothing: this is the quickest way out
+            await asyncio.to_thread(stop_own)
+            await asyncio.wait({entering}, timeout=0.2)
+    if entering.exception() is None:
+        await asyncio.to_thread(starting.__exit__, None, None, None)
 
 
 def _make_folder(parent: Path) -> Path:
@@ -128,6 +159,5 @@ def _point_latest(folder: Path) -> None:
 
 def _remove_empty(folder: Path) -> None:
     """Remove an experiment's folder in which no run was begun."""
-    for path in sorted(folder.rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() else path.unlink()
-    folder.rmdir()
+    with suppress(OSError):  # somebody looks into it: that is no reason to hide why there was no run
+        shutil.rmtree(folder)

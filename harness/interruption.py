@@ -17,11 +17,13 @@ class Interruption:
     """Whether somebody asked to stop.
 
     :ivar requested: set by the first signal
+    :ivar means: what the first signal does at this moment, told to who sent it
     """
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._event = asyncio.Event()
         self._say = say
+        self.means = "giving up before the traffic begins"
 
     @property
     def requested(self) -> bool:
@@ -43,7 +45,7 @@ class Interruption:
                 if task is not None:
                     task.cancel()
             else:
-                self._say(f"{number.name}: ending the load, then verdict and report; once more ends at once")
+                self._say(f"{number.name}: {self.means}; once more ends at once")
                 self._event.set()
 
         for number in SIGNALS:

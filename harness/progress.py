@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -96,7 +97,7 @@ def moment(
     span = max(at_s - since_s, 1e-9)
     ok = rows.count(outcome=Outcome.OK)
     times = rows.response_s()
-    second = int(at_s)
+    second = math.floor(at_s)
     due = [values[second] for values in offered.values() if 0 <= second < len(values)]
     return Moment(
         at_s=at_s,

@@ -26,6 +26,7 @@ import psycopg
 
 from harness import dataset, machine
 from harness.clock import Origin
+from harness.errors import RecordingError
 from harness.interruption import Interruption
 from harness.load.arrivals import Schedule, scaled, schedule
 from harness.load.plan import Plan
@@ -37,7 +38,7 @@ from harness.progress import Progress, moment
 from harness.record import format as layout
 from harness.record.reader import Run
 from harness.record.tail import Tail
-from harness.record.writer import EventWriter, write_json
+from harness.record.writer import NO_ROOM, EventWriter, free_reserve, write_json
 from harness.settings import Settings
 from harness.stack.embedded import EmbeddedStack
 
@@ -86,6 +87,7 @@ async def carry_out(
     :raises FlashcrowdError: the load's processes did not start
     """
     folder.mkdir()
+    interruption.means = "ending the load, then verdict and report"
     traffic = scaled(incident.traffic, rate=settings.rate, ends_s=settings.duration_s)
     arrivals = schedule(traffic, settings.seed)
     meta = _describe(incident, variant, traffic, arrivals, stack, settings)
@@ -106,6 +108,7 @@ async def carry_out(
     dsn = stack.postgres.dsn(user=stack.postgres.application_user)
     ticks: deque[Tick] = deque(maxlen=64)
     events = EventWriter(folder)
+    origin = Origin.after(0.0)
     try:
         async with LoadProcesses(plan, traffic, dsn, stack.load_cores) as load:
             origin = Origin.after(LEAD_S)
@@ -123,11 +126,29 @@ async def carry_out(
                     await sampling.read_finally(origin)
                     await asyncio.to_thread(_check_dataset, incident, stack, folder)
         await asyncio.to_thread(stack.save_logs, folder / layout.LOGS)
+    except BaseException as error:
+        full = isinstance(error, OSError) and error.errno in NO_ROOM
+        _finish_badly(folder, origin, error, full=full or isinstance(error, RecordingError))
+        raise
     finally:
         progress.end()
         events.close()
     write_json(folder / layout.FINISHED, {"at_s": origin.at_s(), **asdict(ending)})
     return ending
+
+
+def _finish_badly(folder: Path, origin: Origin, error: BaseException, *, full: bool) -> None:
+    """Say in the record why it ends here, so that nobody takes the run for one that was killed.
+
+    :param full: there was no room to record; the reserve makes some
+    """
+    if full:
+        free_reserve(folder.parent)
+    ending = Ending(status="broken", why=str(error))
+    if isinstance(error, asyncio.CancelledError):
+        ending = Ending(status="interrupted", why="ended at once, without waiting for what was in flight")
+    with suppress(RecordingError):
+        write_json(folder / layout.FINISHED, {"at_s": origin.at_s(), **asdict(ending)})
 
 
 class _Watch:
@@ -170,7 +191,8 @@ class _Watch:
     async def _early_end(self, at_s: float, ends_s: float, interruption: Interruption) -> Ending | None:
         if interruption.requested:
             self._events.append(Event(at_s=at_s, kind="interrupted", text="interrupted by a signal"))
-            return Ending(status="interrupted", why=f"interrupted {max(at_s, 0):.0f} s after the traffic began")
+            when = f"{at_s:.0f} s after the traffic began" if at_s > 0 else "before the traffic began"
+            return Ending(status="interrupted", why=f"interrupted {when}")
         if died := self._stack.check_alive():
             self._events.append(Event(at_s=at_s, kind="server", text=died, fields={"state": "died"}))
             await asyncio.sleep(AFTERMATH_S)

@@ -33,7 +33,11 @@ def up_command(
     console = Console()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with EmbeddedStack.up(
-        found.topology, found.dataset, scale=scale, seed=seed, say=lambda text: console.print(text, style="dim")
+        found.topology,
+        found.dataset,
+        scale=scale * found.dataset.scale,
+        seed=seed,
+        say=lambda text: console.print(text, style="dim"),
     ) as stack:
         dsn = stack.postgres.dsn(user=stack.postgres.application_user)
         console.print(f"{DSN_VARIABLE}={dsn}", markup=False, highlight=False, soft_wrap=True)

@@ -60,13 +60,13 @@ class LoadProcesses:
             for worker in range(self._plan.workers):
                 self._workers.append(await self._start_worker(worker, port))
             await self._wait_until_ready()
-        except BaseException:
-            await self.end()
+        except BaseException as error:
+            await self.end(at_once=isinstance(error, asyncio.CancelledError))
             raise
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        await self.end()
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        await self.end(at_once=kind is asyncio.CancelledError)
 
     @property
     def pids(self) -> list[int]:
@@ -195,13 +195,19 @@ class LoadProcesses:
         text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else "(no output)"
         return "\n".join(text.splitlines()[-lines:])
 
-    async def end(self) -> None:
-        """End every process: asked first, then killed with its whole session. A second call does nothing."""
+    async def end(self, *, at_once: bool = False) -> None:
+        """End every process: asked first, then killed with its whole session. A second call does nothing.
+
+        :param at_once: kill without asking; what a worker has not written is lost
+        """
         children = [*self._workers, *([self._master] if self._master else [])]
         for child in children:
             if child.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    child.terminate()
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    if at_once:
+                        os.killpg(child.pid, signal.SIGKILL)
+                    else:
+                        child.terminate()
         for child in children:
             try:
                 async with asyncio.timeout(STOP_LIMIT_S):
