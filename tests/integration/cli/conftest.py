@@ -1,0 +1,25 @@
+"""A place of its own for each test that runs a command; what is left there is ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration.command import Place
+
+
+@pytest.fixture
+def place() -> Iterator[Place]:
+    """For one test."""
+    made = Place.make()
+    yield made
+    made.clear()
+
+
+@pytest.fixture(scope="module")
+def shared_place() -> Iterator[Place]:
+    """For a module whose tests look at the same run."""
+    made = Place.make()
+    yield made
+    made.clear()
