@@ -5,7 +5,7 @@
     │   └── DefinitionError   a wrong incident, dataset or criterion
     ├── StackError       (3)  the servers did not come up, or could not be reset
     ├── RunFolderError   (2)  a run folder that cannot be read
-    ├── NothingRecorded  (105) interrupted before there was anything to report
+    ├── Interrupted      (105) stopped before there was a verdict
     └── RecordingError   (98) the run could not be recorded (disk full, folder gone)
 
 A failed or unknown *verdict* is not an error: it is a result, with an exit code of its own (99, 98).
@@ -66,8 +66,8 @@ class RunFolderError(FlashcrowdError):
     exit_code = Exit.USAGE
 
 
-class NothingRecorded(FlashcrowdError):
-    """Somebody asked to stop before any run had begun: there is no verdict and no report."""
+class Interrupted(FlashcrowdError):
+    """Somebody asked to stop before any run had begun, or asked twice: there is no verdict and no report."""
 
     exit_code = Exit.INTERRUPTED
 

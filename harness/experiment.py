@@ -19,7 +19,7 @@ from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from harness.errors import FlashcrowdError, NothingRecorded, UsageError
+from harness.errors import FlashcrowdError, Interrupted, UsageError
 from harness.interruption import Interruption
 from harness.model import Incident, Verdict
 from harness.probes.probing import Probing
@@ -81,7 +81,7 @@ async def experiment(
     if nothing:
         if interruption.requested:
             # Whatever broke meanwhile broke because it was stopped.
-            raise NothingRecorded("interrupted before the first run began: nothing was recorded") from broken
+            raise Interrupted("interrupted before the first run began: nothing was recorded") from broken
         assert broken is not None, "the first run begins unless something broke or somebody interrupted"
         raise broken
     # What was recorded before something broke is still worth a report, and says why it is no verdict.
@@ -99,7 +99,7 @@ async def _stack_up(
 ) -> AsyncIterator[EmbeddedStack]:
     """The stack, started and stopped on a thread so that signals are heard meanwhile.
 
-    :raises NothingRecorded: interrupted before it was up
+    :raises Interrupted: interrupted before it was up
     """
     scale = settings.scale * incident.dataset.scale
     starting = EmbeddedStack.up(incident.topology, incident.dataset, scale=scale, seed=settings.seed, say=say)
@@ -113,7 +113,7 @@ async def _stack_up(
         if given_up:
             await _give_up(starting, entering)
     if given_up:
-        raise NothingRecorded("interrupted before the servers were up: nothing was recorded")
+        raise Interrupted("interrupted before the servers were up: nothing was recorded")
     stack = await entering
     try:
         yield stack

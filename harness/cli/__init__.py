@@ -33,12 +33,15 @@ app.command("report")(report_command)
 app.command("up")(up_command)
 app.command("gc")(gc_command)
 
+#: What Typer makes of a KeyboardInterrupt.
+_TYPERS_INTERRUPTED = 130
+
 
 def main() -> None:
     """The entry point ``flashcrowd``."""
     errors = Console(stderr=True)
     try:
-        app(standalone_mode=False)
+        ended_with = app(standalone_mode=False)
     except FlashcrowdError as error:
         errors.print(f"flashcrowd: {error}", style="bold", markup=False, highlight=False, soft_wrap=True)
         sys.exit(error.exit_code)
@@ -49,11 +52,13 @@ def main() -> None:
         error.show()
         sys.exit(Exit.USAGE)
     except (KeyboardInterrupt, click.Abort):
-        errors.print("flashcrowd: interrupted", markup=False)
-        sys.exit(Exit.INTERRUPTED)
-    except typer.Exit as ended:
-        sys.exit(ended.exit_code)
+        ended_with = _TYPERS_INTERRUPTED
     except Exception:
         traceback.print_exc()
         errors.print("flashcrowd: this is a defect of ours; please report it with the lines above", markup=False)
         sys.exit(Exit.DEFECT)
+    # Without its standalone mode Typer returns the code of a typer.Exit instead of raising it; commands return nothing.
+    if ended_with == _TYPERS_INTERRUPTED:
+        errors.print("flashcrowd: interrupted", markup=False)
+        sys.exit(Exit.INTERRUPTED)
+    sys.exit(ended_with or Exit.FINE)

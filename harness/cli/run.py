@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 
 from harness import catalog
-from harness.errors import Exit, UsageError
+from harness.errors import Exit, Interrupted, UsageError
 from harness.experiment import experiment
 from harness.interruption import Interruption
 from harness.model import Incident, Verdict
@@ -105,8 +105,10 @@ async def _run(
             folder, verdict = await experiment(
                 incident, incident_folder, settings, progress, interruption, _serving(settings, progress)
             )
-        except asyncio.CancelledError:
-            raise KeyboardInterrupt from None  # the second signal
+        except asyncio.CancelledError:  # the second signal
+            raise Interrupted(
+                "ended at once, without verdict and report; `flashcrowd report FOLDER` writes them from what was recorded"
+            ) from None
     return folder, verdict, interruption.requested
 
 
