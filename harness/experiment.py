@@ -25,7 +25,7 @@ from harness.model import Incident, Verdict
 from harness.probes.probing import Probing
 from harness.progress import Progress
 from harness.record import format as layout
-from harness.record.writer import NO_ROOM, free_reserve, lay_reserve, no_room, write_json
+from harness.record.writer import NO_ROOM, no_room, reserve, write_json
 from harness.report.write import write_reports
 from harness.run import carry_out
 from harness.settings import Settings
@@ -53,20 +53,20 @@ async def experiment(
     folder = _make_folder(settings.out / incident.name)
     broken: FlashcrowdError | None = None
     try:
-        lay_reserve(folder)
-        asked = {"incident": incident.name, "asked": list(settings.variants), "command": settings.command}
-        write_json(folder / layout.EXPERIMENT, asked)
-        async with _stack_up(incident, settings, progress.say, interruption) as stack:
-            for name in settings.variants:
-                await asyncio.to_thread(stack.reset)
-                if interruption.requested:
-                    break
-                progress.say(f"{incident.name}, {name}: recording to {folder / name}")
-                run = carry_out(
-                    incident, incident_folder, name, stack, folder / name, settings, progress, interruption, serving
-                )
-                if not (await run).completed:
-                    break
+        with reserve(folder):
+            asked = {"incident": incident.name, "asked": list(settings.variants), "command": settings.command}
+            write_json(folder / layout.EXPERIMENT, asked)
+            async with _stack_up(incident, settings, progress.say, interruption) as stack:
+                for name in settings.variants:
+                    await asyncio.to_thread(stack.reset)
+                    if interruption.requested:
+                        break
+                    progress.say(f"{incident.name}, {name}: recording to {folder / name}")
+                    run = carry_out(
+                        incident, incident_folder, name, stack, folder / name, settings, progress, interruption, serving
+                    )
+                    if not (await run).completed:
+                        break
     except FlashcrowdError as error:
         broken = error
     except OSError as error:
@@ -74,7 +74,6 @@ async def experiment(
             raise
         broken = no_room(folder, error)
     finally:
-        free_reserve(folder)
         nothing = not any((folder / name / layout.RUN).exists() for name in settings.variants)
         if nothing:
             _remove_empty(folder)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from harness.record.writer import free_left_reserve
 from harness.report import terminal
 from harness.report.write import read_runs, write_reports
 from harness.verdict import exit_code
@@ -26,6 +27,7 @@ def report_command(
 
         flashcrowd report reports/crafting-burst/latest/before
     """
+    free_left_reserve(run)
     verdict = write_reports(run)
     terminal.show(verdict, read_runs(run), run, Console())
     raise typer.Exit(exit_code(verdict))

@@ -7,9 +7,11 @@ recording, it is freed, so that the verdict and the report can still be written.
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from harness.errors import RecordingError
@@ -39,7 +41,8 @@ def write_text(path: Path, text: str) -> None:
         neighbour.write_text(text, encoding="utf-8")
         neighbour.replace(path)
     except OSError as error:
-        neighbour.unlink(missing_ok=True)
+        with suppress(OSError):  # a disk that takes no writing may take no removing either
+            neighbour.unlink()
         raise no_room(path, error) from error
 
 
@@ -105,26 +108,49 @@ class EventWriter:
         self._lines.close()
 
 
-def lay_reserve(folder: Path) -> None:
-    """Lay down the reserve that is freed when the disk fills up.
+@contextmanager
+def reserve(folder: Path) -> Iterator[None]:
+    """Keep a reserve of disk in a folder; whoever is told that the disk is full frees it before this ends.
+
+    It is locked for as long as it is kept, which tells it from one that a killed run left.
 
     :raises RecordingError: there is not even room for it
     """
     path = folder / RESERVE_NAME
     try:
-        with path.open("wb") as file:
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(file.fileno(), 0, RESERVE_BYTES)
-            else:
-                file.write(b"\0" * RESERVE_BYTES)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        path.unlink(missing_ok=True)
         raise no_room(path, error) from error
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(fd, 0, RESERVE_BYTES)
+            else:
+                append_whole(fd, b"\0" * RESERVE_BYTES, path)
+        except OSError as error:
+            raise no_room(path, error) from error
+        yield
+    finally:
+        free_reserve(folder)
+        os.close(fd)
 
 
 def free_reserve(folder: Path) -> None:
     """Free the reserve; nothing happens where there is none."""
-    (folder / RESERVE_NAME).unlink(missing_ok=True)
+    path = folder / RESERVE_NAME
+    with suppress(OSError):
+        os.truncate(
+            path, 0
+        )  # its owner has it open, and a file that is only unlinked keeps its room until it is closed
+        path.unlink()
+
+
+def free_left_reserve(folder: Path) -> None:
+    """Free the reserve of a run that was killed; that of a live run is left alone."""
+    with suppress(OSError), (folder / RESERVE_NAME).open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        free_reserve(folder)
 
 
 def append_whole(fd: int, data: bytes, path: Path) -> None:
