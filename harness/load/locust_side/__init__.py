@@ -6,6 +6,7 @@ What an incident's ``users.py`` needs is importable from here:
 
 user.py        PostgresUser: a Locust user that owns a task on the loop; named operations
 crowd.py       carries the traffic out: open arrivals by schedule, closed users, retries, time limits
+alarm.py       wakes it at due times
 pool.py        the application server's connection pool
 driver.py      asyncpg and psycopg behind four functions
 outcome.py     how an exception is named

@@ -19,6 +19,7 @@ from time import monotonic_ns as now_ns
 from typing import Any
 
 from harness.load.arrivals import Schedule
+from harness.load.locust_side.alarm import Alarm, sleep_until
 from harness.load.locust_side.driver import Driver
 from harness.load.locust_side.outcome import outcome_of
 from harness.load.locust_side.pool import Pool
@@ -28,8 +29,6 @@ from harness.record.format import ATTEMPT_BITS
 
 #: Arrivals are turned into Python numbers in portions, so that an hour's schedule does not sit in memory as objects.
 PORTION = 4096
-#: uvloop's timers count whole milliseconds and may fire early; a shorter sleep would spin.
-LEAST_SLEEP_S = 0.001
 
 Operation = Callable[[Any, "Arrival"], Awaitable[None]]
 
@@ -123,18 +122,22 @@ class Crowd:
         calls = [operations[name] for name in self._names]
         self._ends_ns = origin_ns + round(self._traffic.ends_s * 1e9)
         schedule = self._schedule
-        for first in range(0, len(schedule), PORTION):
-            portion = slice(first, first + PORTION)
-            dues = (schedule.due_ns[portion] + origin_ns).tolist()
-            for due, operation, index in zip(
-                dues, schedule.operation[portion].tolist(), schedule.index[portion].tolist(), strict=True
-            ):
-                if due > now_ns():
-                    await _sleep_until(due)
-                if self._stopping:
-                    return
-                self._begin(self._one_person(operation, calls[operation], index, due))
-        await _sleep_until(self._ends_ns)
+        alarm = Alarm()
+        try:
+            for first in range(0, len(schedule), PORTION):
+                portion = slice(first, first + PORTION)
+                dues = (schedule.due_ns[portion] + origin_ns).tolist()
+                for due, operation, index in zip(
+                    dues, schedule.operation[portion].tolist(), schedule.index[portion].tolist(), strict=True
+                ):
+                    if due > now_ns():
+                        await alarm.at(due)
+                    if self._stopping:
+                        return
+                    self._begin(self._one_person(operation, calls[operation], index, due))
+            await alarm.at(self._ends_ns)
+        finally:
+            alarm.close()
 
     async def _one_person(self, operation: int, call: Operation, index: int, due: int) -> None:
         """An arrival and, if it fails, what a person does then."""
@@ -150,7 +153,7 @@ class Crowd:
             intended = now_ns() + round(wait * 1e9)
             if self._stopping or intended >= self._ends_ns:
                 return
-            await _sleep_until(intended)
+            await sleep_until(intended)
             attempt += 1
 
     # --- closed model
@@ -169,7 +172,7 @@ class Crowd:
         for phase in self._traffic.phases:
             if not isinstance(phase, Users) or number >= phase.users:
                 continue
-            await _sleep_until(origin_ns + round(phase.at_s * 1e9))
+            await sleep_until(origin_ns + round(phase.at_s * 1e9))
             ends_ns = origin_ns + round((phase.at_s + phase.for_s) * 1e9)
             while not self._stopping and (intended := now_ns()) < ends_ns:
                 operation = 0 if len(choices) == 1 else source.choices(choices, cum_weights=weights)[0]
@@ -178,7 +181,7 @@ class Crowd:
                 arrival = Arrival(self._seed, index, 1, source, self._first_id)
                 await self._request(operation, calls[operation], arrival, intended, pool)
                 if phase.think_s:
-                    await _sleep_until(now_ns() + round(source.expovariate(1.0 / phase.think_s) * 1e9))
+                    await sleep_until(now_ns() + round(source.expovariate(1.0 / phase.think_s) * 1e9))
 
     # --- both
 
@@ -265,8 +268,3 @@ class Crowd:
         await asyncio.gather(*tasks, return_exceptions=True)
         for pool in self.pools:
             await pool.close()
-
-
-async def _sleep_until(due_ns: int) -> None:
-    while (wait_ns := due_ns - now_ns()) > 0:
-        await asyncio.sleep(max(wait_ns / 1e9, LEAST_SLEEP_S))
