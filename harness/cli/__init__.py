@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import traceback
 
-import click
 import typer
 from rich.console import Console
 
@@ -41,24 +40,16 @@ def main() -> None:
     """The entry point ``flashcrowd``."""
     errors = Console(stderr=True)
     try:
-        ended_with = app(standalone_mode=False)
+        app()
     except FlashcrowdError as error:
         errors.print(f"flashcrowd: {error}", style="bold", markup=False, highlight=False, soft_wrap=True)
         sys.exit(error.exit_code)
-    except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
-        sys.exit(Exit.USAGE)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(Exit.USAGE)
-    except (KeyboardInterrupt, click.Abort):
-        ended_with = _TYPERS_INTERRUPTED
+    except SystemExit as ended:  # Typer ends every command with one, wrong arguments too (2)
+        if ended.code != _TYPERS_INTERRUPTED:
+            raise
+        errors.print("flashcrowd: interrupted", markup=False)
+        sys.exit(Exit.INTERRUPTED)
     except Exception:
         traceback.print_exc()
         errors.print("flashcrowd: this is a defect of ours; please report it with the lines above", markup=False)
         sys.exit(Exit.DEFECT)
-    # Without its standalone mode Typer returns the code of a typer.Exit instead of raising it; commands return nothing.
-    if ended_with == _TYPERS_INTERRUPTED:
-        errors.print("flashcrowd: interrupted", markup=False)
-        sys.exit(Exit.INTERRUPTED)
-    sys.exit(ended_with or Exit.FINE)

@@ -28,6 +28,8 @@ from harness.settings import (
     DEFAULT_OUT,
     DEFAULT_SEED,
     Settings,
+    check_scale,
+    check_seed,
     parse_address,
     parse_positive_duration,
     parse_rate,
@@ -49,15 +51,13 @@ def run_command(
     variant: Annotated[list[str] | None, typer.Option(help="only this variant; may be given several times")] = None,
     stack: Annotated[Provider, typer.Option(help="what brings the servers up")] = Provider.AUTO,
     out: Annotated[Path, typer.Option(help="folder that gets <incident>/<UTC time>/")] = DEFAULT_OUT,
-    workers: Annotated[
-        int, typer.Option(help="load workers, one a core that they may use", min=1, max=MOST_WORKERS)
-    ] = 1,
+    workers: Annotated[int, typer.Option(help="load workers, one a core that they may use")] = 1,
     rate: Annotated[str, typer.Option(help="factor on all arrival rates, such as 2x")] = "1x",
     scale: Annotated[float, typer.Option(help="size of the dataset, 1 is as declared")] = 1.0,
     duration: Annotated[
         str | None, typer.Option(help="length of the traffic, such as 60s; its phases are stretched")
     ] = None,
-    seed: Annotated[int, typer.Option(help="seed of arrivals, random choices and dataset", min=0)] = DEFAULT_SEED,
+    seed: Annotated[int, typer.Option(help="seed of arrivals, random choices and dataset")] = DEFAULT_SEED,
     interval: Annotated[
         str, typer.Option(help="how often the probes sample, 100ms to 60s")
     ] = f"{DEFAULT_INTERVAL_S:g}s",
@@ -77,11 +77,11 @@ def run_command(
     settings = Settings(
         variants=_variants(found, variant or []),
         out=out,
-        workers=workers,
+        workers=_workers(workers),
         rate=parse_rate(rate),
-        scale=_scale(scale),
+        scale=check_scale(scale),
         duration_s=None if duration is None else parse_positive_duration("--duration", duration),
-        seed=seed,
+        seed=check_seed(seed),
         interval_s=_interval(interval),
         metrics=None if metrics is None else parse_address("--metrics", metrics),
         command=shlex.join(["flashcrowd", *sys.argv[1:]]),
@@ -117,9 +117,10 @@ def _serving(
 ) -> Callable[[Path, Probing], AbstractContextManager[object]] | None:
     if settings.metrics is None:
         return None
-    from harness.report.prometheus import Exposition
+    from harness.report.prometheus import Exposition, check_address
 
     host, port = settings.metrics
+    check_address(host, port)
     progress.say(f"live figures at http://{host}:{port}/metrics")
     return lambda folder, sampling: Exposition(folder, sampling.sampler, host=host, port=port)
 
@@ -141,7 +142,7 @@ def _interval(text: str) -> float:
     return value
 
 
-def _scale(value: float) -> float:
-    if not 0 < value <= 1000:
-        raise UsageError(f"--scale {value:g}: must be above 0 and at most 1000")
+def _workers(value: int) -> int:
+    if not 1 <= value <= MOST_WORKERS:
+        raise UsageError(f"--workers {value}: must be 1 to {MOST_WORKERS}")
     return value

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import json
 import math
+import socket
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -51,6 +52,18 @@ class Ticks(Protocol):
     @property
     def latest(self) -> Mapping[str, Tick]:
         """Last tick by probe; one that is in a gap is absent."""
+
+
+def check_address(host: str, port: int) -> None:
+    """See that an address can be listened at, before anything is started that would have to be stopped again.
+
+    :raises UsageError: it cannot
+    """
+    try:
+        with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
+            pass
+    except (OSError, OverflowError) as error:
+        raise UsageError(f"--metrics {host}:{port}: {_advice(error)}") from error
 
 
 class Exposition:
