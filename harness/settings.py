@@ -12,6 +12,7 @@ DEFAULT_SEED = 1
 DEFAULT_INTERVAL_S = 1.0  # as exporters are usually scraped, or finer; 10 Hz is for a closer look at a short incident
 DEFAULT_OUT = Path("reports")
 MAX_RATE = 1000.0
+MAX_SCALE = 1000.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +62,20 @@ def parse_positive_duration(option: str, text: str) -> float:
         raise UsageError(f"{option} {text}: {error}") from error
     if value <= 0:
         raise UsageError(f"{option} {text}: must be longer than 0 s")
+    return value
+
+
+def check_scale(value: float) -> float:
+    """A dataset's size as a factor above 0."""
+    if not 0 < value <= MAX_SCALE:
+        raise UsageError(f"--scale {value:g}: must be above 0 and at most {MAX_SCALE:g}")
+    return value
+
+
+def check_seed(value: int) -> int:
+    """A seed that every generator takes."""
+    if not 0 <= value < 2**63:
+        raise UsageError(f"--seed {value}: must be 0 to {2**63 - 1}")
     return value
 
 

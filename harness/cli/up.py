@@ -10,14 +10,14 @@ from rich.console import Console
 
 from harness import catalog
 from harness.load.plan import DSN_VARIABLE
-from harness.settings import DEFAULT_SEED
+from harness.settings import DEFAULT_SEED, check_scale, check_seed
 from harness.stack.embedded import EmbeddedStack
 
 
 def up_command(
     incident: Annotated[str, typer.Argument(help="the incident whose stack and dataset to bring up")],
     scale: Annotated[float, typer.Option(help="size of the dataset, 1 is as declared")] = 1.0,
-    seed: Annotated[int, typer.Option(help="seed of the dataset", min=0)] = DEFAULT_SEED,
+    seed: Annotated[int, typer.Option(help="seed of the dataset")] = DEFAULT_SEED,
 ) -> None:
     """Bring an incident's stack up, seeded, and keep it until Ctrl-C.
 
@@ -30,12 +30,13 @@ def up_command(
         FLASHCROWD_DSN=postgresql://… locust -f loadtests/crafting_burst/users.py --web-host 127.0.0.1 -u 1
     """
     found = catalog.load(incident)
+    scale, seed = check_scale(scale) * found.dataset.scale, check_seed(seed)
     console = Console()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with EmbeddedStack.up(
         found.topology,
         found.dataset,
-        scale=scale * found.dataset.scale,
+        scale=scale,
         seed=seed,
         say=lambda text: console.print(text, style="dim"),
     ) as stack:
