@@ -12,6 +12,7 @@ driver.py      asyncpg and psycopg behind four functions
 outcome.py     how an exception is named
 engine.py      one per process: the loop's thread, and the service on Locust's side that records and reports
 recorder.py    rows in memory, on disk, and the live figures of Locust's own statistics
+timeslice.py   asks the system to run the loop's thread promptly
 statistics.py  feeds Locust's statistics in batches
 control.py     go and stop from the harness, on standard input
 

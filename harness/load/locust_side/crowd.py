@@ -219,12 +219,12 @@ class Crowd:
         connection = None
         try:
             if self._application.time_limit_s is None:
-                connection = await pool.acquire()
+                connection = pool.take() or await pool.acquire()
                 acquired = now_ns()
                 await call(connection, arrival)
             else:
                 async with asyncio.timeout(self._application.time_limit_s):
-                    connection = await pool.acquire()
+                    connection = pool.take() or await pool.acquire()
                     acquired = now_ns()
                     await call(connection, arrival)
         except (Exception, asyncio.CancelledError) as caught:
@@ -244,7 +244,7 @@ class Crowd:
         )
         if error is not None:
             recorder.failed(self._names[operation], outcome, arrival.index, arrival.attempt, finished, error)
-        if connection is not None:
+        if connection is not None and (error is not None or not pool.give(connection)):
             await pool.release(connection, failed=error is not None)
         if isinstance(error, asyncio.CancelledError):
             raise error

@@ -32,6 +32,7 @@ from harness import catalog
 from harness.clock import Origin
 from harness.errors import DefinitionError, Exit, RecordingError
 from harness.load.arrivals import scaled, schedule
+from harness.load.locust_side import timeslice
 from harness.load.locust_side.control import Control
 from harness.load.locust_side.crowd import Crowd
 from harness.load.locust_side.driver import driver_for
@@ -81,6 +82,7 @@ class LoopThread:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
+        timeslice.shorten()
         try:
             self.loop.run_forever()
         finally:

@@ -44,17 +44,30 @@ class Pool:
         """Requests that wait for a connection."""
         return sum(not waiter.done() for waiter in self._waiters)
 
+    def take(self) -> Any | None:
+        """An idle connection, the one used last; None where a request has to wait for one. Spares a coroutine."""
+        while self._idle:
+            connection = self._idle.pop()
+            if self._driver.usable(connection):
+                return connection
+            self.open -= 1
+        return None
+
+    def give(self, connection: Any) -> bool:
+        """Give back a connection after success; False where it takes :meth:`release` to do so."""
+        if self._closed or not self._driver.usable(connection):
+            return False
+        self._pass_on(connection)
+        return True
+
     async def acquire(self) -> Any:
         """A connection of the driver.
 
         :raises PoolTimeout: none came free in time
         :raises Exception: what the driver raised, where a new connection could not be opened
         """
-        while self._idle:
-            connection = self._idle.pop()
-            if self._driver.usable(connection):
-                return connection
-            self.open -= 1
+        if (idle := self.take()) is not None:
+            return idle
         if self.open < self._size:
             self.open += 1
             return await self._connect()

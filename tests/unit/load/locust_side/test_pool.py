@@ -136,3 +136,25 @@ async def test_any_mix_of_failures_leaves_the_pool_whole(seed: int) -> None:
     assert (pool.waiting, pool.open) == (0, pool.idle)
     await pool.close()
     assert driver.open == 0
+
+
+async def test_take_and_give_spare_the_wait() -> None:
+    driver = FakeDriver()
+    pool = Pool(driver, 2, None)
+    assert pool.take() is None
+    lent = await pool.acquire()
+    assert pool.give(lent)
+    assert pool.take() is lent
+    lent.open = False
+    assert not pool.give(lent)
+    await pool.release(lent, failed=True)
+    assert (pool.open, pool.idle) == (0, 0)
+
+
+async def test_give_serves_who_waits() -> None:
+    pool = Pool(FakeDriver(), 1, None)
+    lent = await pool.acquire()
+    waiting = asyncio.create_task(pool.acquire())
+    await asyncio.sleep(0)
+    assert pool.give(lent)
+    assert await waiting is lent
