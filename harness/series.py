@@ -64,7 +64,7 @@ SAMPLED: tuple[Series, ...] = (
     Series(
         name="postgres.memory",
         unit="B",
-        meaning="memory of the database server: private memory of all its processes and its shared memory once",
+        meaning="memory of the database server: private memory of all its processes, and of the shared memory what the process that touched most of it has touched: a lower bound",
         kind=Kind.GAUGE,
         metric="container_memory_working_set_bytes",
         labels={"name": "postgres"},

@@ -52,7 +52,7 @@ async def test_what_a_session_burnt_stays_after_it_has_ended(probe_set: ProbeSet
     assert total(await process.sample(2.0), CPU) - before == pytest.approx(own, rel=0.05, abs=0.05)
 
 
-async def test_memory_is_near_the_exact_share_of_each_page(
+async def test_memory_is_the_private_share_of_each_page_and_the_most_that_one_process_shares(
     probe_set: ProbeSet, crowd: Crowd, postgres: Endpoint
 ) -> None:
     sessions = [await crowd.join() for _ in range(20)]
@@ -60,14 +60,17 @@ async def test_memory_is_near_the_exact_share_of_each_page(
         await session.fetchval("SELECT count(*) FROM items")
     main = psutil.Process(postgres.postmaster_pid)
     family = [main, *main.children()]
-    rollups = [Path(f"/proc/{one.pid}/smaps_rollup") for one in family]
-    if not rollups[0].exists():
+    if not Path(f"/proc/{main.pid}/smaps_rollup").exists():
         pytest.skip("this system does not tell the exact share")
-    exact = sum(_share(path) for path in rollups)
     # the first reading asks many processes what they share, so it is near already
     measured = total(await probe(probe_set, "process").sample(1.0), MEMORY)
+    private = sum(_rollup(one.pid, "Pss_Anon") for one in family)
+    shared = sum(_rollup(one.pid, "Pss_Shmem") for one in family)
+    largest = max(one.memory_info().shared for one in family)
     resident = sum(one.memory_info().rss for one in family)
-    assert measured == pytest.approx(exact, rel=0.2)
+    # Pages that others touched and the one who touched most did not are missing: a lower bound, as the series says.
+    assert private * 0.8 < measured <= (private + shared) * 1.05
+    assert measured <= (private + largest) * 1.2
     assert measured < resident / 2, "a sum of resident sizes counts the shared memory over and over"
 
 
@@ -76,7 +79,7 @@ async def test_the_allotment_is_the_endpoints(probe_set: ProbeSet, postgres: End
     assert total(samples, "flashcrowd_cpu_allotment_cores", name="postgres") == postgres.cpus
 
 
-def _share(rollup: Path) -> int:
-    """A process's share of each page, bytes: private and shared memory, not mapped files, which are the page cache's."""
-    fields = dict(line.split(":", 1) for line in rollup.read_text().splitlines()[1:])
-    return sum(int(fields[key].split()[0]) * 1024 for key in ("Pss_Anon", "Pss_Shmem"))
+def _rollup(pid: int, field: str) -> int:
+    """A process's share of its pages of one kind, bytes: a page of n processes counts 1/n in each."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    return int(dict(line.split(":", 1) for line in lines)[field].split()[0]) * 1024
