@@ -3,6 +3,10 @@
 An incident is a folder with ``incident.py`` (whose ``INCIDENT`` declares it), ``users.py`` and ``variants/<name>.py``. It lies
 in the package ``loadtests`` beside this one, or in the folder that FLASHCROWD_LOADTESTS names. Its name is the folder's, with
 hyphens for underscores, so adding one takes a folder and nothing else, and a broken one does not stand in another's way.
+
+definition.py      what of a declaration is refused, in words
+declared_types.py  whether a declaration's values have the types that the nouns say
+operations.py      whether users.py and the variants have the operations, without importing them
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ import traceback
 from pathlib import Path
 from types import ModuleType
 
-from harness.definition import check
+from harness.catalog.definition import check
 from harness.errors import DefinitionError, UsageError
 from harness.model import Incident
 
@@ -93,7 +97,7 @@ def _roots() -> list[Path]:
 
 
 def _shipped() -> Path:
-    return Path(__file__).resolve().parent.parent / "loadtests"
+    return Path(__file__).resolve().parents[2] / "loadtests"
 
 
 def _import(path: Path) -> ModuleType:
