@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from harness import dataset
-from harness.criteria import ALL_OPERATIONS, parse
 from harness.catalog.declared_types import type_problem
+from harness.catalog.operations import check_operations
+from harness.criteria import ALL_OPERATIONS, parse
 from harness.errors import DefinitionError
 from harness.model import Connections, Constant, Criterion, Expect, Incident, OpenPhase, Phase, Ramp, Spike, Traffic
-from harness.catalog.operations import check_operations
 from harness.record.format import MOST_ATTEMPTS
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
