@@ -1,0 +1,112 @@
+"""The crafting burst at full size: every symptom of the post-mortem is there before the fix, and gone after it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser
+
+from harness.record.reader import Run
+from tests.browser.conftest import Opened
+from tests.integration.command import Command, Place, until
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.server]
+
+SYMPTOMS = [
+    "many SQL deadlocks",
+    "writer CPU at 100 %",
+    "high connection count",
+    "long query times",
+    "long response time",
+    "feature not working",
+]
+FINDING = {"name", "criterion", "held", "value", "unit", "first_s", "worst", "count"}
+LIMIT_S = 170.0
+
+
+@pytest.fixture(scope="module")
+def command(shared_place: Place) -> Command:
+    """What ``make run`` runs."""
+    command = shared_place.begin(
+        "run", "crafting-burst", "--variant", "before", "--variant", "after", "--out", str(shared_place.out)
+    )
+    command.end(LIMIT_S)
+    return command
+
+
+@pytest.fixture(scope="module")
+def folder(command: Command, shared_place: Place) -> Path:
+    assert command.process.returncode == 0, command.printed
+    return shared_place.experiment("crafting-burst")
+
+
+@pytest.fixture(scope="module")
+def verdict(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "verdict.json").read_text())
+    return found
+
+
+def test_reproduced_and_fixed(verdict: dict[str, Any]) -> None:
+    assert {key: verdict[key] for key in ("format", "incident", "status", "reproduced", "fixed")} == {
+        "format": 1,
+        "incident": "crafting-burst",
+        "status": "pass",
+        "reproduced": True,
+        "fixed": True,
+    }
+
+
+@pytest.mark.parametrize(("variant", "held"), [("before", True), ("after", False)])
+def test_every_symptom(verdict: dict[str, Any], variant: str, held: bool) -> None:
+    found = verdict["variants"][variant]
+    assert (found["valid"], found["why_invalid"]) == (True, [])
+    assert [symptom["name"] for symptom in found["symptoms"]] == SYMPTOMS
+    assert [symptom["held"] for symptom in found["symptoms"]] == [held] * len(SYMPTOMS)
+    assert all(set(symptom) >= FINDING for symptom in (*found["symptoms"], *found["thresholds"]))
+    assert all(threshold["held"] is not held for threshold in found["thresholds"])
+
+
+@pytest.mark.parametrize("variant", ["before", "after"])
+def test_nothing_acknowledged_is_lost_and_deadlocks_agree(verdict: dict[str, Any], variant: str) -> None:
+    found = verdict["variants"][variant]
+    assert len(found["invariants"]) == 5
+    assert all(invariant["violations"] == 0 for invariant in found["invariants"])
+    deadlocks = found["deadlocks"]
+    assert deadlocks["client"] == deadlocks["log"] == deadlocks["counter"] == deadlocks["matched"]
+
+
+def test_both_variants_met_the_same_arrivals(folder: Path) -> None:
+    first, second = (
+        Run(folder / variant).query(
+            "SELECT arrival, operation, intended_ns FROM requests WHERE attempt = 1 ORDER BY arrival"
+        )
+        for variant in ("before", "after")
+    )
+    assert first == second
+    scheduled = Run(folder / "before").meta["scheduled"]
+    assert len(first) == sum(scheduled.values()) > 3000
+
+
+def test_the_reports_of_a_real_run(folder: Path, browser: Browser) -> None:
+    assert "Reproduced, and the fix holds." in (folder / "report.md").read_text()
+    assert (folder / "junit.xml").read_text().startswith("<?xml")
+    page = browser.new_page()
+    try:
+        opened = Opened(page)
+        page.goto((folder / "report.html").as_uri())
+        page.wait_for_selector("canvas")
+        text = page.inner_text("body")
+        assert "Reproduced, and the fix holds." in text
+        assert all(symptom in text for symptom in SYMPTOMS)
+        assert "UPDATE collections SET burned" in text
+        assert opened.complaints == []
+        assert [url for url in opened.requests if not url.startswith("file:")] == []
+    finally:
+        page.close()
+
+
+def test_nothing_is_left_behind(command: Command, shared_place: Place) -> None:
+    until(lambda: not shared_place.left(), "nothing left", limit_s=5)
