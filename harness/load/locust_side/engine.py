@@ -186,6 +186,10 @@ class Engine:
         if not self._users and Engine._current is self:
             Engine._current = None
             self._end()
+            if self._plan is None:
+                self._environment.events.quit.remove_listener(self._on_quit)
+                self._service.kill(block=False)
+                self._thread.stop()
 
     async def _use(self, number: int, user: PostgresUser) -> None:
         while self._origin is None:
