@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -77,20 +78,33 @@ class Run:
     def db(self) -> duckdb.DuckDBPyConnection:
         """The run's tables; see the module's docstring."""
         con = duckdb.connect(":memory:", config={"threads": 2})
-        con.execute("SET TimeZone = 'UTC'")
-        self._load_requests(con)
-        con.execute(_VIEW_REQUESTS)
-        self._load_samples(con)
-        self._load_events(con)
+        try:
+            with self._told_of_damage():
+                con.execute("SET TimeZone = 'UTC'")
+                self._load_requests(con)
+                con.execute(_VIEW_REQUESTS)
+                self._load_samples(con)
+                self._load_events(con)
+        except BaseException:
+            con.close()
+            raise
         return con
 
     def query(self, sql: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
-        """Rows of a query over the run's tables."""
-        return self.db.execute(sql, parameters or []).fetchall()
+        """Rows of a query over the run's tables.
+
+        :raises RunFolderError: a file that it reads is damaged
+        """
+        with self._told_of_damage():
+            return self.db.execute(sql, parameters or []).fetchall()
 
     def arrays(self, sql: str, parameters: list[Any] | None = None) -> dict[str, NDArray[Any]]:
-        """Columns of a query over the run's tables, as NumPy arrays."""
-        return self.db.execute(sql, parameters or []).fetchnumpy()
+        """Columns of a query over the run's tables, as NumPy arrays.
+
+        :raises RunFolderError: a file that it reads is damaged
+        """
+        with self._told_of_damage():
+            return self.db.execute(sql, parameters or []).fetchnumpy()
 
     def events(self, kind: str | None = None) -> list[Event]:
         """Events in order of time, of one kind or all."""
@@ -106,6 +120,17 @@ class Run:
         """The value of a JSON file in the folder, object or list; None where it was not written."""
         path = self.folder / name
         return _read_value(path) if path.exists() else None
+
+    @contextmanager
+    def _told_of_damage(self) -> Iterator[None]:
+        """Files that are not what they should be become errors of the folder; a wrong query stays a wrong query."""
+        try:
+            yield
+        except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException):
+            raise
+        except duckdb.Error as error:
+            what = " ".join(str(error).split())
+            raise RunFolderError(f"{self.folder}: cannot be read ({what}); the run folder is damaged") from error
 
     def _load_requests(self, con: duckdb.DuckDBPyConnection) -> None:
         parquet = self.folder / layout.REQUESTS

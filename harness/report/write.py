@@ -13,6 +13,8 @@ from harness.record.writer import write_json, write_text
 from harness.report import html, junit, markdown
 from harness.verdict import combine, judge, to_json
 
+#: Fields of ``run.json`` without which there is nothing to judge by; others are only shown.
+NEEDED = ("incident", "variant", "symptoms", "thresholds", "open", "phases", "ends_s", "operations", "scheduled", "interval_s", "workers")  # fmt: skip
 REPORT_HTML, REPORT_MARKDOWN, REPORT_JUNIT = "report.html", "report.md", "junit.xml"
 
 
@@ -22,9 +24,9 @@ def read_runs(folder: Path) -> list[Run]:
     :raises RunFolderError: no run there
     """
     if (folder / layout.RUN).exists():
-        return [Run(folder)]
+        return [_whole(Run(folder))]
     names = _asked(folder) or sorted(path.parent.name for path in folder.glob(f"*/{layout.RUN}"))
-    runs = [Run(folder / name) for name in names if (folder / name / layout.RUN).exists()]
+    runs = [_whole(Run(folder / name)) for name in names if (folder / name / layout.RUN).exists()]
     if not runs:
         raise RunFolderError(f"{folder}: no run there; name an experiment's folder, such as reports/<incident>/latest")
     return runs
@@ -54,6 +56,22 @@ def write_reports(folder: Path) -> Verdict:
     return verdict
 
 
+def _whole(run: Run) -> Run:
+    """The run, if its ``run.json`` has all that a verdict is made from.
+
+    :raises RunFolderError: it has not
+    """
+    missing = [name for name in NEEDED if name not in run.meta]
+    if missing:
+        raise RunFolderError(f"{run.folder / layout.RUN}: lacks {', '.join(missing)}; the run folder is damaged")
+    return run
+
+
 def _asked(folder: Path) -> list[str]:
     path = folder / layout.EXPERIMENT
-    return list(read_json(path)["asked"]) if path.exists() else []
+    if not path.exists():
+        return []
+    asked = read_json(path).get("asked")
+    if not isinstance(asked, list) or not all(isinstance(name, str) for name in asked):
+        raise RunFolderError(f"{path}: does not list the variants that were asked for; the run folder is damaged")
+    return asked
