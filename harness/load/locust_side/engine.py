@@ -66,12 +66,17 @@ class LoopThread:
         self.loop = uvloop.new_event_loop()
         self.stopped = False
         self.worst_lag_ns = 0
+        self.failure: BaseException | None = None
         _start_thread(self._run, ())
         self.start(self._watch_lag())
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Begin a coroutine on the loop; callable from any thread."""
-        self.loop.call_soon_threadsafe(lambda: self.loop.create_task(work))
+        """Begin a coroutine on the loop; callable from any thread. What it raises becomes :attr:`failure`."""
+        self.loop.call_soon_threadsafe(lambda: self.loop.create_task(work).add_done_callback(self._note))
+
+    def _note(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            self.failure = task.exception()
 
     def stop(self) -> None:
         """End the loop and wait for its thread, so that nothing runs while the interpreter is taken apart."""
@@ -116,13 +121,13 @@ class Engine:
             folder = Path(self._plan.incident_folder)
             workers, seed = self._plan.workers, self._plan.seed
             rate, ends_s, cap = self._plan.rate, self._plan.ends_s, self._plan.cap
-            self._drain_s = self._plan.drain_s
         else:
             folder = _locustfile_folder(environment)
             self._worker, workers = _place_among_workers(environment)
             seed, rate = int(os.environ.get(SEED_VARIABLE, "1")), float(os.environ.get(RATE_VARIABLE, "1"))
-            ends_s, cap, self._drain_s = None, DEFAULT_CAP, 0.0
+            ends_s, cap = None, DEFAULT_CAP
         incident = catalog.load_folder(folder)
+        self._drain_s = self._plan.drain_s if self._plan else incident.drain_s
         self._traffic: Traffic = scaled(incident.traffic, rate=rate, ends_s=ends_s)
         dsn = os.environ.get(DSN_VARIABLE)
         if not dsn:
@@ -163,6 +168,7 @@ class Engine:
         self._thread = LoopThread()
         self._stop: asyncio.Event | None = None
         self._service = gevent.spawn(self._serve)
+        self._service.link_exception(_end_process)
         environment.events.quit.add_listener(self._on_quit)
 
     # --- users come and go (Locust's thread)
@@ -239,6 +245,8 @@ class Engine:
         interval_ns = round((self._plan.interval_s if self._plan else 1.0) * 1e9)
         while True:
             gevent.sleep(SERVICE_S)
+            if self._thread.failure is not None:
+                raise self._thread.failure
             self._obey()
             if now_ns() - flushed >= FLUSH_S * 1e9:
                 flushed = now_ns()
@@ -312,6 +320,12 @@ class Engine:
         self._end()
         self._thread.stop()
         self._recorder.close()
+
+
+def _end_process(_: gevent.Greenlet) -> None:
+    """End this process, whose service has failed; gevent has printed why. A worker that hangs would be found out late."""
+    sys.stderr.flush()
+    os._exit(Exit.DEFECT)
 
 
 def _locustfile_folder(environment: Environment) -> Path:

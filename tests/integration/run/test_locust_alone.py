@@ -60,8 +60,8 @@ def test_headless(place: Place, dsn: str, variant: str, more: tuple[str, ...]) -
     arguments = (*USERS, "--headless", "-u", "2", "-r", "2", "-t", "6s", "--json", *more)
     command = place.begin(*arguments, program=LOCUST, FLASHCROWD_DSN=dsn, FLASHCROWD_VARIANT=variant)
     code = command.end()
-    start = command.printed.index("\n[\n") if "\n[\n" in command.printed else command.printed.index("[]")
-    told, _ = json.JSONDecoder().raw_decode(command.printed[start:].lstrip())
+    assert "\n[\n" in command.printed, command.printed
+    told, _ = json.JSONDecoder().raw_decode(command.printed[command.printed.index("\n[\n") + 1 :])
     figures = {entry["name"]: entry for entry in told}
     assert figures.keys() == {"craft", "view_recipe"}
     ok = figures["craft"]["num_requests"] - figures["craft"]["num_failures"]
