@@ -23,6 +23,7 @@ class Pool:
     Invariant: ``size`` ≥ ``open`` = idle + lent + being opened; somebody waits only if none is idle.
 
     :param wait_limit_s: longest wait for a connection; None waits for ever
+    :ivar waiting: requests that wait for a connection; a number of its own, since another thread reads it
     """
 
     def __init__(self, driver: Driver, size: int, wait_limit_s: float | None) -> None:
@@ -33,16 +34,12 @@ class Pool:
         self._waiters: deque[asyncio.Future[Any]] = deque()
         self._closed = False
         self.open = 0
+        self.waiting = 0
 
     @property
     def idle(self) -> int:
         """Connections that nobody uses."""
         return len(self._idle)
-
-    @property
-    def waiting(self) -> int:
-        """Requests that wait for a connection."""
-        return sum(not waiter.done() for waiter in self._waiters)
 
     def take(self) -> Any | None:
         """An idle connection, the one used last; None where a request has to wait for one. Spares a coroutine."""
@@ -73,6 +70,7 @@ class Pool:
             return await self._connect()
         waiter: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
+        self.waiting += 1
         try:
             async with asyncio.timeout(self._wait_limit_s):
                 connection = await waiter
@@ -83,6 +81,7 @@ class Pool:
                 raise PoolTimeout from None
             raise
         finally:
+            self.waiting -= 1
             if not waiter.done():
                 waiter.cancel()
         return connection if connection is not None else await self._connect()

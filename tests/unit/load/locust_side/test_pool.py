@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import threading
 
 import pytest
 
@@ -158,3 +159,31 @@ async def test_give_serves_who_waits() -> None:
     await asyncio.sleep(0)
     assert pool.give(lent)
     assert await waiting is lent
+
+
+async def test_waiting_is_read_from_another_thread_while_it_changes() -> None:
+    """The engine's telemetry does so on Locust's thread."""
+    pool = Pool(FakeDriver(), 2, 0.001)
+    seen: list[int] = []
+    stop = threading.Event()
+
+    def read() -> None:
+        while not stop.is_set():
+            seen.append(pool.waiting)
+
+    async def request() -> None:
+        try:
+            connection = await pool.acquire()
+        except PoolTimeout:
+            return
+        await asyncio.sleep(0)
+        await pool.release(connection, failed=False)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for _ in range(30):
+        await asyncio.gather(*(request() for _ in range(200)))
+    stop.set()
+    reader.join()
+    assert max(seen) > 0
+    assert pool.waiting == 0
