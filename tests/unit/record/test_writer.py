@@ -52,7 +52,10 @@ def test_what_cannot_be_written_leaves_what_was_there(tmp_path: Path) -> None:
 
 
 def test_no_folder_is_said_so(tmp_path: Path) -> None:
-    with pytest.raises(RecordingError, match="free some space there, or choose another folder"), reserve(tmp_path / "no"):
+    with (
+        pytest.raises(RecordingError, match="free some space there, or choose another folder"),
+        reserve(tmp_path / "no"),
+    ):
         pass
     with pytest.raises(RecordingError, match="No such file"):
         JsonLines(tmp_path / "no" / "events.jsonl")
