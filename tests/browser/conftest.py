@@ -36,9 +36,10 @@ class Opened:
         page.on("request", lambda request: self.requests.append(request.url))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium, or a skipped test that says why."""
+    """Chromium, or a skipped test that says why. While it is open this thread has a running loop, so no asynchronous test
+    works: it is closed with its module."""
     if CHROMIUM is None:
         pytest.skip("no chromium or google-chrome on the PATH")
     arguments = [*ARGUMENTS, *(["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else [])]
