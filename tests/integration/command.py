@@ -181,7 +181,10 @@ class Place:
 
     def postmasters(self) -> list[psutil.Process]:
         """The servers' main processes."""
-        return [one for one in self.processes() if one.name() == "postgres" and "-D" in one.cmdline()]
+        found = [one for one in self.processes() if one.name() == "postgres" and "-D" in one.cmdline()]
+        # A child that was forked just now still has its parent's command line.
+        numbers = {one.pid for one in found}
+        return [one for one in found if one.ppid() not in numbers]
 
     def left(self, *, limit_s: float = 0.0) -> list[str]:
         """What is left of commands that have ended: processes, servers' folders, half-written files."""
