@@ -26,7 +26,7 @@ from harness.stack.embedded import EmbeddedStack
 from tests.bench.row import NotMeasured
 
 INCIDENTS = Path(__file__).with_name("incidents")
-CRAFTING_BURST = Path(catalog.__file__).parents[1] / "loadtests" / "crafting_burst"
+CRAFTING_BURST = catalog.find()["crafting-burst"].parent
 VARIANT = "before"
 LOOK_AGAIN_S = 0.05
 
