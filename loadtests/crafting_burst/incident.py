@@ -60,9 +60,8 @@ INCIDENT = Incident(
     symptoms=(
         Symptom(name="many SQL deadlocks", criterion="deadlocks >= 3", said="many SQL deadlocks"),
         Symptom(
-            # On a core of its own it is 99.9 %; on a shared machine the neighbours take their part of that core.
             name="writer CPU at 100 %",
-            criterion="postgres.cpu >= 85% for 10s",
+            criterion="postgres.cpu >= 95% for 10s",
             said="100 % CPU on the writer node",
         ),
         Symptom(
