@@ -30,7 +30,8 @@ from harness.report.write import write_reports
 from harness.run import carry_out
 from harness.settings import Settings
 from harness.stack.embedded import EmbeddedStack
-from harness.stack.sweep import stop_own
+from harness.stack.embedded.sweep import stop_own
+from harness.stack.stack import Stack
 
 LATEST = "latest"
 
@@ -95,13 +96,15 @@ async def experiment(
 @asynccontextmanager
 async def _stack_up(
     incident: Incident, settings: Settings, say: Callable[[str], None], interruption: Interruption
-) -> AsyncIterator[EmbeddedStack]:
+) -> AsyncIterator[Stack]:
     """The stack, started and stopped on a thread so that signals are heard meanwhile.
 
     :raises Interrupted: interrupted before it was up
     """
     scale = settings.scale * incident.dataset.scale
-    starting = EmbeddedStack.up(incident.topology, incident.dataset, scale=scale, seed=settings.seed, say=say)
+    starting: AbstractContextManager[Stack] = EmbeddedStack.up(
+        incident.topology, incident.dataset, scale=scale, seed=settings.seed, say=say
+    )
     entering = asyncio.create_task(asyncio.to_thread(starting.__enter__))
     asked = asyncio.create_task(interruption.wait())
     try:
@@ -120,7 +123,7 @@ async def _stack_up(
         await asyncio.shield(asyncio.to_thread(starting.__exit__, None, None, None))
 
 
-async def _give_up(starting: AbstractContextManager[EmbeddedStack], entering: asyncio.Task[EmbeddedStack]) -> None:
+async def _give_up(starting: AbstractContextManager[Stack], entering: asyncio.Task[Stack]) -> None:
     """End a start that is under way. Its thread cannot be stopped, but it fails when its servers are gone."""
     while not entering.done():
         with suppress(asyncio.CancelledError):  # a further signal changes nothing: this is the quickest way out

@@ -29,7 +29,7 @@ from harness.clock import Origin
 from harness.errors import RecordingError
 from harness.interruption import Interruption
 from harness.load.arrivals import Schedule, scaled, schedule
-from harness.load.plan import Plan
+from harness.load.plan import DSN_VARIABLE, MONGO_VARIABLE, READERS_VARIABLE, Plan
 from harness.load.processes import LoadProcesses, event_of_death
 from harness.model import Event, Incident, Invariant, Outcome, Traffic
 from harness.probes.probing import Probing, probing
@@ -40,7 +40,7 @@ from harness.record.reader import Run
 from harness.record.tail import Tail
 from harness.record.writer import NO_ROOM, EventWriter, free_reserve, write_json
 from harness.settings import Settings
-from harness.stack.embedded import EmbeddedStack
+from harness.stack.stack import Stack
 
 #: Between fixing the origin and the first arrival: the probes connect and have a first sample, every worker reads go.
 LEAD_S = 2.0
@@ -73,7 +73,7 @@ async def carry_out(
     incident: Incident,
     incident_folder: Path,
     variant: str,
-    stack: EmbeddedStack,
+    stack: Stack,
     folder: Path,
     settings: Settings,
     progress: Progress,
@@ -105,16 +105,15 @@ async def carry_out(
         drain_s=incident.drain_s,
         interval_s=settings.interval_s,
     )
-    dsn = stack.postgres.dsn(user=stack.postgres.application_user)
     ticks: deque[Tick] = deque(maxlen=64)
     events = EventWriter(folder)
     origin = Origin.after(0.0)
     try:
-        async with LoadProcesses(plan, traffic, dsn, stack.load_cores) as load:
+        async with LoadProcesses(plan, traffic, _addresses(stack), stack.load_cores) as load:
             origin = Origin.after(LEAD_S)
             write_json(folder / layout.RUN, {**meta, "origin": asdict(origin)})
             _announce_phases(traffic, events)
-            async with probing(stack.postgres, folder, events, origin, settings.interval_s, ticks.append) as sampling:
+            async with probing(stack, folder, events, origin, settings.interval_s, ticks.append) as sampling:
                 await sampling.begin()
                 with serving(folder, sampling) if serving else nullcontext():
                     load.go(origin)
@@ -159,7 +158,7 @@ class _Watch:
         variant: str,
         load: LoadProcesses,
         sampling: Probing,
-        stack: EmbeddedStack,
+        stack: Stack,
         offered: dict[str, list[int]],
         events: EventWriter,
         tail: Tail,
@@ -216,7 +215,7 @@ class _Watch:
 
 
 def _describe(
-    incident: Incident, variant: str, traffic: Traffic, arrivals: Schedule, stack: EmbeddedStack, settings: Settings
+    incident: Incident, variant: str, traffic: Traffic, arrivals: Schedule, stack: Stack, settings: Settings
 ) -> dict[str, Any]:
     """The contents of run.json but for the origin."""
     chosen = incident.variant(variant)
@@ -253,6 +252,18 @@ def _describe(
     }
 
 
+def _addresses(stack: Stack) -> dict[str, str]:
+    """Where the servers are, as environment variables of the load's workers."""
+    found = {}
+    if stack.postgres is not None:
+        found[DSN_VARIABLE] = stack.postgres.dsn(user=stack.postgres.application_user)
+    if stack.replicas:
+        found[READERS_VARIABLE] = " ".join(replica.dsn(user=replica.application_user) for replica in stack.replicas)
+    if stack.mongo is not None:
+        found[MONGO_VARIABLE] = stack.mongo.uri()
+    return found
+
+
 def _announce_phases(traffic: Traffic, events: EventWriter) -> None:
     for phase in traffic.phases:
         for edge, at_s in (("begin", phase.at_s), ("end", phase.at_s + phase.for_s)):
@@ -260,7 +271,7 @@ def _announce_phases(traffic: Traffic, events: EventWriter) -> None:
             events.append(Event(at_s=at_s, kind="phase", text=text, fields={"name": phase.name, "edge": edge}))
 
 
-def _check_dataset(incident: Incident, stack: EmbeddedStack, folder: Path) -> None:
+def _check_dataset(incident: Incident, stack: Stack, folder: Path) -> None:
     """Hold the dataset against what the clients were told; a check that cannot be made is an invariant not checked."""
     rows = Run(folder).arrays(
         f"SELECT arrival::BIGINT << {layout.ATTEMPT_BITS} | attempt AS request_id, outcome FROM requests"
@@ -270,6 +281,8 @@ def _check_dataset(incident: Incident, stack: EmbeddedStack, folder: Path) -> No
     outcomes = rows["outcome"]
     acknowledged = rows["request_id"][outcomes == Outcome.OK].tolist()
     indeterminate = rows["request_id"][np.isin(outcomes, Outcome.INDETERMINATE)].tolist()
+    if stack.postgres is None:
+        return
     try:
         with psycopg.connect(stack.postgres.dsn()) as connection:
             found = dataset.load(incident.dataset).check(connection, acknowledged, indeterminate)

@@ -13,12 +13,28 @@ from harness.catalog.declared_types import type_problem
 from harness.catalog.operations import check_operations
 from harness.criteria import ALL_OPERATIONS, parse
 from harness.errors import DefinitionError
-from harness.model import Connections, Constant, Criterion, Expect, Incident, OpenPhase, Phase, Ramp, Spike, Traffic
+from harness.model import (
+    Connections,
+    Constant,
+    Criterion,
+    Expect,
+    Incident,
+    OpenPhase,
+    Phase,
+    Ramp,
+    Spike,
+    Topology,
+    Traffic,
+)
 from harness.record.format import MOST_ATTEMPTS
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 #: Phases that touch may differ by a rounding of decimal numbers: 0.1 + 0.2 is not 0.3.
 _TOUCH_S = 1e-9
+MOST_REPLICAS = 8
+MOST_MEMBERS = 7  # more would not vote
+LEAST_CACHE_BYTES = 256 * 1024**2
+LEAST_MEMORY_BYTES = 64 * 1024**2
 
 
 def check(incident: Incident, path: Path) -> None:
@@ -61,12 +77,7 @@ class _Check:
 
     def _servers(self, incident: Incident) -> None:
         application = incident.application
-        self._need(
-            incident.topology.postgres.cpus >= 1,
-            "topology.postgres.cpus",
-            incident.topology.postgres.cpus,
-            "at least 1",
-        )
+        self._topology(incident.topology)
         self._need(application.pool_size >= 1, "application.pool_size", application.pool_size, "at least 1")
         for limit in ("pool_wait_limit_s", "statement_timeout_s", "time_limit_s"):
             value = getattr(application, limit)
@@ -77,6 +88,41 @@ class _Check:
                 "application.connections",
                 application.connections.value,
                 "pool: connections per user need phases of Users",
+            )
+
+    def _topology(self, topology: Topology) -> None:
+        postgres, mongo = topology.postgres, topology.mongo
+        self._need(postgres is not None or mongo is not None, "topology", topology, "at least one server")
+        if postgres is not None:
+            self._allotment("topology.postgres", postgres.cpus, postgres.memory_bytes)
+            self._need(
+                0 <= postgres.replicas <= MOST_REPLICAS,
+                "topology.postgres.replicas",
+                postgres.replicas,
+                f"0 to {MOST_REPLICAS}",
+            )
+            if postgres.replica_cpus is not None:
+                self._above_zero("topology.postgres.replica_cpus", postgres.replica_cpus)
+        if mongo is not None:
+            self._allotment("topology.mongo", mongo.cpus, mongo.memory_bytes)
+            self._need(
+                1 <= mongo.members <= MOST_MEMBERS, "topology.mongo.members", mongo.members, f"1 to {MOST_MEMBERS}"
+            )
+            self._need(
+                mongo.cache_bytes >= LEAST_CACHE_BYTES,
+                "topology.mongo.cache_bytes",
+                mongo.cache_bytes,
+                "at least 256 MiB, WiredTiger's own minimum",
+            )
+
+    def _allotment(self, field: str, cpus: float, memory_bytes: int | None) -> None:
+        self._above_zero(f"{field}.cpus", cpus)
+        if memory_bytes is not None:
+            self._need(
+                memory_bytes >= LEAST_MEMORY_BYTES,
+                f"{field}.memory_bytes",
+                memory_bytes,
+                "at least 64 MiB: no server starts in less",
             )
 
     def _traffic(self, traffic: Traffic) -> None:

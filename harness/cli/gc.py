@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from harness.stack.sweep import sweep
+from harness.stack.embedded.sweep import sweep
 
 
 def gc_command() -> None:

@@ -1,6 +1,6 @@
-"""What a load worker is told, as a JSON file in the run folder and three environment variables.
+"""What a load worker is told, as a JSON file in the run folder and a few environment variables.
 
-The DSN travels in the environment, never on a command line, where ``ps`` shows it, and never in a file.
+Addresses of servers travel in the environment, never on a command line, where ``ps`` shows them, and never in a file.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from pathlib import Path
 PLAN_VARIABLE = "FLASHCROWD_PLAN"
 WORKER_VARIABLE = "FLASHCROWD_WORKER"
 DSN_VARIABLE = "FLASHCROWD_DSN"
+#: Replicas that take reads: DSNs with a blank between them. Missing or empty: reads go to the primary.
+READERS_VARIABLE = "FLASHCROWD_READERS"
+MONGO_VARIABLE = "FLASHCROWD_MONGO"
 VARIANT_VARIABLE = "FLASHCROWD_VARIANT"
 RATE_VARIABLE = "FLASHCROWD_RATE"
 SEED_VARIABLE = "FLASHCROWD_SEED"

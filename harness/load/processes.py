@@ -14,13 +14,13 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from harness.clock import Origin
 from harness.errors import Exit, FlashcrowdError, RecordingError, StackError
-from harness.load.plan import DSN_VARIABLE, PLAN_VARIABLE, WORKER_VARIABLE, Plan
+from harness.load.plan import PLAN_VARIABLE, WORKER_VARIABLE, Plan
 from harness.model import Event, Traffic, Users
 from harness.record.format import LOGS
 from harness.record.reader import read_events
@@ -35,15 +35,21 @@ MASTER_ATTEMPTS = 3
 class LoadProcesses:
     """The processes of one run's load, as an asynchronous context manager.
 
+    :param addresses: environment variables that say where the servers are, which only the workers get
     :param cores: the cores that they may use; None leaves it to the system
     """
 
     def __init__(
-        self, plan: Plan, traffic: Traffic, dsn: str, cores: Sequence[int] | None, users_class: str | None = None
+        self,
+        plan: Plan,
+        traffic: Traffic,
+        addresses: Mapping[str, str],
+        cores: Sequence[int] | None,
+        users_class: str | None = None,
     ) -> None:
         self._plan = plan
         self._users = _users_to_spawn(traffic, plan.workers)
-        self._dsn = dsn
+        self._addresses = dict(addresses)
         self._cores = cores
         self._folder = Path(plan.run_folder)
         self._users_file = Path(plan.incident_folder) / "users.py"
@@ -139,7 +145,7 @@ class LoadProcesses:
             "LOCUST_SKIP_MONKEY_PATCH": "1",  # the loop's thread needs no patching, and Locust's own part runs faster without
             PLAN_VARIABLE: str(self._folder / PLAN_NAME),
             WORKER_VARIABLE: str(number),
-            DSN_VARIABLE: self._dsn,
+            **self._addresses,
         }
         return await self._start(arguments, f"worker-{number}", environment)
 

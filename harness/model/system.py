@@ -9,29 +9,57 @@ from enum import StrEnum
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostgresServer:
-    """One PostgreSQL server that an incident asks for.
+    """A PostgreSQL primary, and the streaming replicas that follow it.
 
     :param cpus: cores it is allotted; its CPU is reported as a share of this
+    :param memory_bytes: most memory it may use; None: no limit
     :param settings: server parameters, as in postgresql.conf
+    :param replicas: how many follow it from the beginning; the timeline may add more
+    :param replica_cpus: cores that each replica is allotted; None: as the primary
+    :param replica_settings: what differs from ``settings`` on replicas
     """
 
-    cpus: int = 1
+    cpus: float = 1
+    memory_bytes: int | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
+    replicas: int = 0
+    replica_cpus: float | None = None
+    replica_settings: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MongoReplicaSet:
+    """A MongoDB replica set; its first member is the primary to begin with.
+
+    :param members: 1 to 7
+    :param cpus: cores that each member is allotted
+    :param memory_bytes: most memory that each member may use; None: no limit
+    :param cache_bytes: WiredTiger's cache of each member
+    :param parameters: ``--setParameter`` of each member
+    :param failpoints: whether members are started so that failpoints can be set
+    """
+
+    members: int = 3
+    cpus: float = 1
+    memory_bytes: int | None = None
+    cache_bytes: int = 256 * 1024**2
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    failpoints: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Topology:
-    """The servers of an incident."""
+    """The servers of an incident; None: it has none of that kind."""
 
-    postgres: PostgresServer = field(default_factory=PostgresServer)
+    postgres: PostgresServer | None = field(default_factory=PostgresServer)
+    mongo: MongoReplicaSet | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
     """A schema and its deterministic seed.
 
-    :param module: import path of a package under ``fixtures`` that has ``seed(connection, scale, seed)`` and
-        ``check(connection, acknowledged, indeterminate)``; see :mod:`harness.dataset`
+    :param module: import path of a package under ``fixtures`` with the functions that seed and check it; see :mod:`harness.dataset`
     :param version: to be raised whenever schema or seed change: cached copies of the old one are then not used
     :param records: operations whose acknowledged requests must be found in the data afterwards
     :param scale: 1.0 is the size that the incident was tuned with

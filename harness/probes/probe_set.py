@@ -1,4 +1,4 @@
-"""All probes of one server, opened before the load and closed on every path; and the reading after the load."""
+"""All probes of a stack, opened before the load and closed on every path; and the reading after the load."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from harness.probes.probe import FAILURES, Probe
 from harness.probes.process import ProcessProbe
 from harness.probes.sampler import Sampler
 from harness.stack.postgres import Endpoint
+from harness.stack.stack import Stack
 
 JSONLOG_SINCE = 150000
 #: Statistics of the whole database and reading pg_stat_statements may take longer than a tick.
@@ -30,8 +31,8 @@ _LOOK_AGAIN_S = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProbeSet:
-    """The probes of a server.
+class PostgresProbes:
+    """The probes of a PostgreSQL primary.
 
     :param deadlocks: the one of ``probes`` that follows the log; None where the server writes no JSON log
     :param connection: for pg_stat_statements and whatever else is asked once; no probe uses it
@@ -44,13 +45,44 @@ class ProbeSet:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeSet:
+    """The probes of a stack.
+
+    :param probes: all of them
+    :param postgres: those of the primary; None: there is none
+    :param notes: what is not measured, and why
+    """
+
+    probes: tuple[Probe, ...]
+    postgres: PostgresProbes | None
+    notes: tuple[str, ...] = ()
+
+
 @asynccontextmanager
-async def all_probes(endpoint: Endpoint, folder: Path, origin: Origin) -> AsyncIterator[ProbeSet]:
-    """The probes of a server, connected; to be entered before the load begins, since nobody gets into a full server.
+async def all_probes(stack: Stack, folder: Path, origin: Origin) -> AsyncIterator[ProbeSet]:
+    """The probes of a stack, connected; to be entered before the load begins, since nobody gets into a full server.
+
+    :param folder: the run folder, which gets ``blocking.jsonl`` and ``deadlocks.jsonl``
+    :raises OSError: a server cannot be reached; :class:`asyncpg.PostgresError` where it refuses
+    """
+    async with AsyncExitStack() as closing:
+        probes: list[Probe] = [HarnessProbe()]
+        notes: list[str] = []
+        postgres: PostgresProbes | None = None
+        if stack.postgres is not None:
+            postgres = await closing.enter_async_context(postgres_probes(stack.postgres, folder, origin))
+            probes += postgres.probes
+            notes += postgres.notes
+        yield ProbeSet(probes=tuple(probes), postgres=postgres, notes=tuple(notes))
+
+
+@asynccontextmanager
+async def postgres_probes(endpoint: Endpoint, folder: Path, origin: Origin) -> AsyncIterator[PostgresProbes]:
+    """The probes of a PostgreSQL primary, connected.
 
     They hold four connections, of those that are reserved for superusers once the others are taken.
 
-    :param folder: the run folder, which gets ``blocking.jsonl`` and ``deadlocks.jsonl``
     :raises OSError: the server cannot be reached; :class:`asyncpg.PostgresError` where it refuses
     """
     async with AsyncExitStack() as closing:
@@ -64,12 +96,14 @@ async def all_probes(endpoint: Endpoint, folder: Path, origin: Origin) -> AsyncI
             ActivityProbe(activity),
             BlockingProbe(blocking, folder),
             DatabaseProbe(database),
-            ProcessProbe(endpoint.postmaster_pid, endpoint.cpus),
-            HarnessProbe(),
         ]
+        if endpoint.postmaster_pid is not None and endpoint.cpus is not None:
+            probes.append(ProcessProbe(endpoint.postmaster_pid, endpoint.cpus))
         deadlocks: DeadlockProbe | None = None
         notes: tuple[str, ...] = ()
-        if endpoint.version_num >= JSONLOG_SINCE:
+        if endpoint.log_folder is None:
+            notes = ("the server's log cannot be read here: deadlocks are counted by client and server only",)
+        elif endpoint.version_num >= JSONLOG_SINCE:
             deadlocks = DeadlockProbe(endpoint.log_folder, endpoint.database, folder, origin)
             probes.append(deadlocks)
         else:
@@ -79,7 +113,7 @@ async def all_probes(endpoint: Endpoint, folder: Path, origin: Origin) -> AsyncI
             )
         for probe in probes:
             closing.push_async_callback(probe.close)
-        yield ProbeSet(probes=tuple(probes), deadlocks=deadlocks, connection=admin, notes=notes)
+        yield PostgresProbes(probes=tuple(probes), deadlocks=deadlocks, connection=admin, notes=notes)
 
 
 async def final_reading(
@@ -93,13 +127,17 @@ async def final_reading(
 
     :returns: whether all sessions had left; None if the server could not be asked
     """
+    postgres = probe_set.postgres
+    if postgres is None:
+        await sampler.once()
+        return True
     left: bool | None = None
     with suppress(*FAILURES):  # the server is gone: there is nothing to wait for, and the tick below makes it a gap
-        left = await _all_left(probe_set.connection, leave_limit_s)
+        left = await _all_left(postgres.connection, leave_limit_s)
         if not left:
             await asyncio.sleep(flush_s)
-        if probe_set.deadlocks is not None:
-            await probe_set.deadlocks.catch_up(probe_set.connection)
+        if postgres.deadlocks is not None:
+            await postgres.deadlocks.catch_up(postgres.connection)
     await sampler.once()
     return left
 

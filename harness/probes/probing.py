@@ -11,10 +11,10 @@ from harness.clock import Origin
 from harness.model import Event
 from harness.probes import plans, statements
 from harness.probes.probe import FAILURES, Unmeasured
-from harness.probes.probe_set import ProbeSet, all_probes, final_reading
+from harness.probes.probe_set import PostgresProbes, ProbeSet, all_probes, final_reading
 from harness.probes.sampler import Sampler, Tick
 from harness.record.writer import EventWriter, SampleWriter
-from harness.stack.postgres import Endpoint
+from harness.stack.stack import Stack
 
 
 class Probing:
@@ -23,17 +23,18 @@ class Probing:
     :ivar sampler: has the latest ticks
     """
 
-    def __init__(self, probe_set: ProbeSet, sampler: Sampler, endpoint: Endpoint, folder: Path, events: EventWriter):
+    def __init__(self, probe_set: ProbeSet, sampler: Sampler, folder: Path, events: EventWriter, dsn: str | None):
         self.sampler = sampler
-        self._probe_set, self._endpoint, self._folder, self._events = probe_set, endpoint, folder, events
+        self._probe_set, self._folder, self._events, self._dsn = probe_set, folder, events, dsn
         self._before: statements.Snapshot | None = None
         self._stop = asyncio.Event()
         self._sampling: asyncio.Task[None] | None = None
 
     async def begin(self) -> None:
         """Read the statements' statistics and begin to sample."""
-        with suppress(*FAILURES):
-            self._before = await statements.snapshot(self._probe_set.connection)
+        if self._probe_set.postgres is not None:
+            with suppress(*FAILURES):
+                self._before = await statements.snapshot(self._probe_set.postgres.connection)
         self._sampling = asyncio.create_task(self.sampler.run(self._stop))
 
     def failure(self) -> BaseException | None:
@@ -62,17 +63,21 @@ class Probing:
                 origin,
                 "some sessions did not leave after the load; counters were read when even idle sessions must have written theirs",
             )
+        if self._probe_set.postgres is not None and self._dsn is not None:
+            await self._read_statements(origin, self._probe_set.postgres, self._dsn)
+
+    async def _read_statements(self, origin: Origin, postgres: PostgresProbes, dsn: str) -> None:
         try:
             if self._before is None:
                 raise Unmeasured("there was no reading before the load")
-            found = statements.difference(self._before, await statements.snapshot(self._probe_set.connection))
+            found = statements.difference(self._before, await statements.snapshot(postgres.connection))
             statements.write(self._folder, found.costs)
             if found.evictions:
                 text = (
                     f"pg_stat_statements threw out {found.evictions} entries: costs of rare statements are lower bounds"
                 )
                 self._warn(origin, text)
-            await plans.explain(self._endpoint.dsn(), found.costs, self._folder)
+            await plans.explain(dsn, found.costs, self._folder)
         except FAILURES as error:
             self._warn(origin, f"what the statements cost is not known: {error}")
 
@@ -82,7 +87,7 @@ class Probing:
 
 @asynccontextmanager
 async def probing(
-    endpoint: Endpoint,
+    stack: Stack,
     folder: Path,
     events: EventWriter,
     origin: Origin,
@@ -92,11 +97,11 @@ async def probing(
     """The probes of a run, connected before its load; closed on every path."""
     samples = SampleWriter(folder)
     try:
-        async with all_probes(endpoint, folder, origin) as probe_set:
+        async with all_probes(stack, folder, origin) as probe_set:
             for note in probe_set.notes:
                 events.append(Event(at_s=origin.at_s(), kind="warning", text=note))
             sampler = Sampler(probe_set.probes, samples, events, origin, interval_s, on_tick=on_tick)
-            found = Probing(probe_set, sampler, endpoint, folder, events)
+            found = Probing(probe_set, sampler, folder, events, stack.postgres.dsn() if stack.postgres else None)
             try:
                 yield found
             finally:

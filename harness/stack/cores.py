@@ -7,27 +7,40 @@ processes to cores (macOS), or there are too few of them, a note says what that 
 
 from __future__ import annotations
 
+import math
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """What one server gets.
+
+    :param cpus: how many cores it is allotted
+    :param cores: those that it is held to; None: it is not held to any
+    :param notes: what that does to the figures
+    """
+
+    cpus: float
+    cores: tuple[int, ...] | None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Split:
     """Who gets which cores.
 
-    :param cpus: how many the server is allotted
-    :param server: the cores that the server is held to; None: it is not held to any
-    :param load: the cores for harness and load; None likewise
+    :param servers: in the order in which they asked
+    :param load: the cores for harness and load; None: any
     """
 
-    cpus: int
-    server: tuple[int, ...] | None
+    servers: tuple[Held, ...]
     load: tuple[int, ...] | None
-    notes: tuple[str, ...] = ()
 
 
 def own_cores() -> tuple[int, ...] | None:
@@ -35,27 +48,61 @@ def own_cores() -> tuple[int, ...] | None:
     return _OWN
 
 
-def split(cpus: int, own: tuple[int, ...] | None) -> Split:
-    """Divide cores between a server that asks for ``cpus`` of them and the load.
+def split(asked: Sequence[float], own: tuple[int, ...] | None) -> Split:
+    """Divide cores between servers that ask for so many each, and the load.
 
-    >>> split(1, (0, 1, 2)).server, split(1, (0, 1, 2)).load
-    ((2,), (0, 1))
+    Servers have cores of their own where there are enough, and all share what is left beside one for the load where
+    there are not; a server that asks for a part of a core gets a whole one.
+
+    >>> both = split([1, 1], (0, 1, 2))
+    >>> [held.cores for held in both.servers], both.load
+    ([(1,), (2,)], (0,))
+    >>> both = split([1, 1], (0, 1))
+    >>> [held.cores for held in both.servers], both.load
+    ([(1,), (1,)], (0,))
     """
+    wanted = [math.ceil(cpus) for cpus in asked]
     if own is None:
-        note = (
-            f"this system cannot hold processes to cores: the server may use more than its {cpus} and competes with "
-            "the load for them, so its CPU share can exceed 100 % and response times include the load's own work"
-        )
-        return Split(cpus=cpus, server=None, load=None, notes=(note,))
+        return Split(servers=tuple(Held(cpus=cpus, cores=None, notes=(_not_held(cpus),)) for cpus in wanted), load=None)
     own = tuple(sorted(own))
-    if cpus < len(own):
-        return Split(cpus=cpus, server=own[-cpus:], load=own[:-cpus])
-    wanted = f"{cpus} asked for" if cpus > len(own) else f"all {cpus}" if cpus > 1 else "only one"
+    if sum(wanted) < len(own):
+        ends = list(accumulate(wanted))
+        first = len(own) - ends[-1] if ends else len(own)
+        parts = [own[first + end - cpus : first + end] for end, cpus in zip(ends, wanted, strict=True)]
+        held = tuple(
+            Held(cpus=len(part), cores=part, notes=_whole(cpus, part)) for cpus, part in zip(asked, parts, strict=True)
+        )
+        return Split(servers=held, load=own[:first])
+    if max(wanted) < len(own):
+        # Each gets what it asked for of the cores beside the load's, and competes with its neighbours there.
+        room = own[1:]
+        note = (
+            f"{len(wanted)} servers that ask for {sum(wanted)} cores share {len(room)} of this machine: "
+            "what one of them uses the others lack, and a server's share of its cores stays below 100 % meanwhile"
+        )
+        held = tuple(Held(cpus=cpus, cores=room[-cpus:], notes=(note,)) for cpus in wanted)
+        return Split(servers=held, load=own[:1])
+    most = max(wanted)
+    said = f"{most} asked for" if most > len(own) else f"all {most}" if most > 1 else "only one"
     note = (
-        f"server and load share the {len(own)} core(s) of this machine ({wanted}): "
+        f"server and load share the {len(own)} core(s) of this machine ({said}): "
         "the server's share of them stays below 100 % when the load is busy"
     )
-    return Split(cpus=len(own), server=own, load=own, notes=(note,))
+    held = tuple(Held(cpus=min(cpus, len(own)), cores=own, notes=(note,)) for cpus in wanted)
+    return Split(servers=held, load=own)
+
+
+def _not_held(cpus: float) -> str:
+    return (
+        f"this system cannot hold processes to cores: the server may use more than its {cpus:g} and competes with "
+        "the load for them, so its CPU share can exceed 100 % and response times include the load's own work"
+    )
+
+
+def _whole(asked: float, part: tuple[int, ...]) -> tuple[str, ...]:
+    if asked == len(part):
+        return ()
+    return (f"it asks for {asked:g} cores and is held to {len(part)}: a share of a core needs containers",)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from harness import catalog
 from harness.clock import Origin
 from harness.interruption import Interruption
 from harness.load.arrivals import scaled
-from harness.load.plan import Plan
+from harness.load.plan import DSN_VARIABLE, Plan
 from harness.load.processes import LoadProcesses
 from harness.model import Incident
 from harness.progress import Progress
@@ -142,7 +142,7 @@ class Bed:
             interval_s=1.0,
         )
         dsn = self.stack.postgres.dsn(user=self.stack.postgres.application_user)
-        async with LoadProcesses(plan, traffic, dsn, self.stack.load_cores) as load:
+        async with LoadProcesses(plan, traffic, {DSN_VARIABLE: dsn}, self.stack.load_cores) as load:
             origin = Origin.after(LEAD_S)
             write_json(folder / layout.RUN, {"origin": asdict(origin)})
             load.go(origin)

@@ -138,7 +138,7 @@ def test_two_folders_of_one_name(own: Path) -> None:
         pytest.param('"max_connections": "50"', '"max_connections": 50', "topology.postgres.settings['max_connections']", "a text", id="setting that is no text"),
         pytest.param("per_s=5)", 'per_s="5")', "traffic.phases[0].per_s", "a number", id="rate that is a text"),
         pytest.param("per_s=5)", "per_s=True)", "traffic.phases[0].per_s", "a number", id="rate that is true"),
-        pytest.param("cpus=1", "cpus=1.5", "topology.postgres.cpus", "a whole number", id="half a core"),
+        pytest.param("cpus=1", "cpus='1'", "topology.postgres.cpus", "a number", id="cores in words"),
         pytest.param("expect=Expect.FIXED", 'expect="fixed"', "variants[1].expect", "Expect.FIXED", id="enum as a text"),
         pytest.param('records=("enter",)', 'records=("enter")', "dataset.records", "a comma behind it", id="tuple without its comma"),
         pytest.param('mix={"enter": 2, "leave": 1.5}', 'mix=["enter"]', "traffic.mix", "a mapping", id="mix that is a list"),
@@ -149,7 +149,7 @@ def test_two_folders_of_one_name(own: Path) -> None:
         pytest.param('title="A stampede"', 'title=" "', "title", "a few words", id="no title"),
         pytest.param("drain_s=5.0", "drain_s=-1", "drain_s", "0 or above", id="negative drain"),
         # servers and dataset
-        pytest.param("cpus=1", "cpus=0", "topology.postgres.cpus", "at least 1", id="no core"),
+        pytest.param("cpus=1", "cpus=0", "topology.postgres.cpus", "a number above 0", id="no core"),
         pytest.param("pool_size=10", "pool_size=0", "application.pool_size", "at least 1", id="no connection"),
         pytest.param("pool_wait_limit_s=5.0", "pool_wait_limit_s=0", "application.pool_wait_limit_s", "above 0", id="no time to wait"),
         pytest.param("pool_size=10", "connections=Connections.PER_USER", "application.connections", "phases of Users", id="connections of users there are not"),

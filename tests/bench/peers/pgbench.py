@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.stack import account as accounts
-from harness.stack import binaries as programs
-from harness.stack import instance as instances
-from harness.stack import template
-from harness.stack.embedded import EmbeddedStack
+from harness.stack.embedded import EmbeddedStack, template
+from harness.stack.embedded import account as accounts
+from harness.stack.embedded import binaries as programs
+from harness.stack.embedded import instance as instances
 from tests.bench.dataset import BRANCHES
 from tests.bench.peers import process
 from tests.bench.row import NotMeasured

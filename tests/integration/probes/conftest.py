@@ -16,6 +16,8 @@ from harness.clock import Origin
 from harness.model import Sample
 from harness.probes import ProbeSet, all_probes
 from harness.probes.probe import Probe
+from harness.probes.probe_set import PostgresProbes
+from harness.stack.embedded import EmbeddedStack
 from harness.stack.postgres import Endpoint
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -74,10 +76,16 @@ def origin() -> Origin:
 
 
 @pytest.fixture
-async def probe_set(crowd: Crowd, postgres: Endpoint, tmp_path: Path, origin: Origin) -> AsyncIterator[ProbeSet]:
+async def probe_set(crowd: Crowd, stack: EmbeddedStack, tmp_path: Path, origin: Origin) -> AsyncIterator[ProbeSet]:
     """The server's probes, with ``tmp_path`` as run folder."""
-    async with all_probes(postgres, tmp_path, origin) as probes:
+    async with all_probes(stack, tmp_path, origin) as probes:
         yield probes
+
+
+def of_postgres(probe_set: ProbeSet) -> PostgresProbes:
+    """The probes of the primary."""
+    assert probe_set.postgres is not None
+    return probe_set.postgres
 
 
 def probe(probe_set: ProbeSet, name: str) -> Probe:

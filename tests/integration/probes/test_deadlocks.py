@@ -14,7 +14,7 @@ from harness.probes.deadlock_report import parse_detail
 from harness.probes.sampler import Sampler, Tick
 from harness.record import format as layout
 from harness.record.writer import EventWriter, SampleWriter
-from tests.integration.probes.conftest import Crowd, deadlock, probe, total
+from tests.integration.probes.conftest import Crowd, deadlock, of_postgres, probe, total
 
 pytestmark = pytest.mark.server
 
@@ -26,7 +26,8 @@ def reports(folder: Path) -> list[dict[str, object]]:
 async def test_client_log_and_counter_agree_after_the_final_reading(
     probe_set: ProbeSet, crowd: Crowd, tmp_path: Path, origin: Origin
 ) -> None:
-    assert probe_set.deadlocks is not None
+    deadlocks = of_postgres(probe_set).deadlocks
+    assert deadlocks is not None
     counter_before = total(await probe(probe_set, "database").sample(0.0), "pg_stat_database_deadlocks")
     first, second = await crowd.join(), await crowd.join()
     first_pid, second_pid = first.get_server_pid(), second.get_server_pid()
@@ -73,7 +74,8 @@ async def test_client_log_and_counter_agree_after_the_final_reading(
 async def test_errors_are_counted_by_sqlstate_and_only_from_now_on(
     probe_set: ProbeSet, crowd: Crowd, tmp_path: Path
 ) -> None:
-    assert probe_set.deadlocks is not None
+    deadlocks = of_postgres(probe_set).deadlocks
+    assert deadlocks is not None
     session = await crowd.join()
     for _ in range(3):
         with pytest.raises(asyncpg.DivisionByZeroError):
@@ -81,9 +83,9 @@ async def test_errors_are_counted_by_sqlstate_and_only_from_now_on(
     with pytest.raises(asyncpg.UndefinedTableError):
         await session.fetchval("SELECT * FROM nowhere")
     with pytest.raises(asyncpg.PostgresError):  # a probe's own errors are no finding
-        await probe_set.connection.fetch("SELECT * FROM nowhere")
-    assert await probe_set.deadlocks.catch_up(probe_set.connection)
-    samples = await probe_set.deadlocks.sample(1.0)
+        await of_postgres(probe_set).connection.fetch("SELECT * FROM nowhere")
+    assert await deadlocks.catch_up(of_postgres(probe_set).connection)
+    samples = await deadlocks.sample(1.0)
     assert total(samples, "flashcrowd_log_errors_total", sqlstate="22012") == 3
     assert total(samples, "flashcrowd_log_errors_total", sqlstate="42P01") == 1
     assert total(samples, "flashcrowd_log_deadlocks_total") == 0

@@ -144,7 +144,7 @@ async def test_a_server_that_dies_is_a_gap_to_the_end_and_holds_up_nothing(
     dataset: Dataset, tmp_path: Path, origin: Origin
 ) -> None:
     with EmbeddedStack.up(Topology(), dataset, scale=SCALE, seed=SEED, say=lambda line: None) as stack:
-        async with all_probes(stack.postgres, tmp_path, origin) as probe_set:
+        async with all_probes(stack, tmp_path, origin) as probe_set:
             async with sampling(probe_set, tmp_path, origin, 0.1) as sampler:
                 await until(sees(sampler, *BY_SQL, "process"))
                 os.kill(stack.postgres.postmaster_pid, signal.SIGKILL)

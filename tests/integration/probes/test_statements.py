@@ -10,7 +10,7 @@ import pytest
 from harness.probes import ProbeSet, plans
 from harness.probes.statements import difference, snapshot
 from harness.stack.postgres import Endpoint
-from tests.integration.probes.conftest import Crowd, probe
+from tests.integration.probes.conftest import Crowd, of_postgres, probe
 
 pytestmark = pytest.mark.server
 
@@ -20,14 +20,14 @@ async def test_what_the_load_did_and_nothing_of_the_probes(
 ) -> None:
     session = await crowd.join()
     await session.fetchval("SELECT n FROM counters WHERE id = $1", 1)
-    before = await snapshot(probe_set.connection)
+    before = await snapshot(of_postgres(probe_set).connection)
     for number in range(7):
         await session.fetchval("SELECT n FROM counters WHERE id = $1", number)
     async with session.transaction():
         await session.execute("UPDATE counters SET n = n + 5")
     for one in probe_set.probes:
         await one.sample(1.0)
-    found = difference(before, await snapshot(probe_set.connection))
+    found = difference(before, await snapshot(of_postgres(probe_set).connection))
     calls = {cost.query: (cost.calls, cost.rows) for cost in found.costs}
     assert calls == {
         "SELECT n FROM counters WHERE id = $1": (7, 6),
@@ -45,11 +45,11 @@ async def test_plans_of_the_dearest_and_the_servers_words_where_there_is_none(
     if postgres.version_num < 160000:
         pytest.skip("generic plans can be explained from version 16 on")
     session = await crowd.join()
-    before = await snapshot(probe_set.connection)
+    before = await snapshot(of_postgres(probe_set).connection)
     await session.fetchval("SELECT sum(n) FROM counters WHERE id > 3 AND n % 7 = 0")
     await session.fetchval("SELECT interval '1 day'")  # its normalised text is no valid statement
     await session.fetchval("SELECT '100%' LIKE '%0%' AND n > 0 FROM counters")
-    costs = difference(before, await snapshot(probe_set.connection)).costs
+    costs = difference(before, await snapshot(of_postgres(probe_set).connection)).costs
     assert len(costs) == 3
     planned = await plans.explain(postgres.dsn(), costs, tmp_path)
     assert planned == 2
@@ -73,9 +73,9 @@ async def test_only_the_dearest_are_explained(
     if postgres.version_num < 160000:
         pytest.skip("generic plans can be explained from version 16 on")
     session = await crowd.join()
-    before = await snapshot(probe_set.connection)
+    before = await snapshot(of_postgres(probe_set).connection)
     await session.fetchval("SELECT count(*) FROM counters")
     await session.fetchval("SELECT max(id) FROM counters")
-    costs = difference(before, await snapshot(probe_set.connection)).costs
+    costs = difference(before, await snapshot(of_postgres(probe_set).connection)).costs
     assert await plans.explain(postgres.dsn(), costs, tmp_path, top=1) == 1
     assert [path.name for path in (tmp_path / "plans").iterdir()] == ["1.json"]

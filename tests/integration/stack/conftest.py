@@ -17,8 +17,8 @@ import psutil
 import pytest
 
 from harness.model import Dataset
-from harness.stack import port as ports
 from harness.stack import processes
+from harness.stack.embedded import port as ports
 
 ROOT = Path(__file__).parents[3]
 SCALE = 0.02

@@ -16,11 +16,11 @@ import pytest
 
 from harness.errors import DefinitionError, StackError
 from harness.model import Dataset, PostgresServer, Topology
-from harness.stack import cores, processes, shared_memory
-from harness.stack import port as ports
-from harness.stack import server as servers
-from harness.stack.embedded import EmbeddedStack
-from harness.stack.sweep import sweep
+from harness.stack import cores, processes
+from harness.stack.embedded import EmbeddedStack, shared_memory
+from harness.stack.embedded import port as ports
+from harness.stack.embedded import server as servers
+from harness.stack.embedded.sweep import sweep
 from tests.integration.stack.conftest import SCALE, Run, gone, listens
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("place")]

@@ -14,9 +14,9 @@ import pytest
 
 from harness.errors import StackError
 from harness.model import Dataset, Topology
-from harness.stack import account as accounts
-from harness.stack import binaries as programs
 from harness.stack.embedded import EmbeddedStack
+from harness.stack.embedded import account as accounts
+from harness.stack.embedded import binaries as programs
 from tests.integration.stack.conftest import SCALE, Run
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("place")]

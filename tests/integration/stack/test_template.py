@@ -13,12 +13,11 @@ import pytest
 from harness import dataset as datasets
 from harness.errors import StackError
 from harness.model import Dataset, Topology
-from harness.stack import account as accounts
-from harness.stack import binaries as programs
-from harness.stack import instance as instances
-from harness.stack import server as servers
-from harness.stack import template
-from harness.stack.embedded import EmbeddedStack
+from harness.stack.embedded import EmbeddedStack, template
+from harness.stack.embedded import account as accounts
+from harness.stack.embedded import binaries as programs
+from harness.stack.embedded import instance as instances
+from harness.stack.embedded import server as servers
 from tests.integration.stack.conftest import SCALE
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("place")]

@@ -26,22 +26,47 @@ can_hold = pytest.mark.skipif(
 def test_server_and_load_are_kept_apart(
     cpus: int, own: tuple[int, ...], server: tuple[int, ...], load: tuple[int, ...]
 ) -> None:
-    found = cores.split(cpus, own)
-    assert (found.cpus, found.server, found.load, found.notes) == (cpus, server, load, ())
+    found = cores.split([cpus], own)
+    [held] = found.servers
+    assert (held.cpus, held.cores, found.load, held.notes) == (cpus, server, load, ())
 
 
 @pytest.mark.parametrize(("cpus", "own"), [(1, (0,)), (2, (0, 1)), (4, (0, 1))], ids=["one", "all", "too many"])
 def test_too_few_cores_are_shared_and_said(cpus: int, own: tuple[int, ...]) -> None:
-    found = cores.split(cpus, own)
-    assert (found.server, found.load) == (own, own)
-    assert found.cpus == len(own)  # what it can have at most, not what was asked for
-    assert "share" in found.notes[0]
+    found = cores.split([cpus], own)
+    [held] = found.servers
+    assert (held.cores, found.load) == (own, own)
+    assert held.cpus == len(own)  # what it can have at most, not what was asked for
+    assert "share" in held.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("asked", "own", "servers", "load"),
+    [
+        ([1, 1], (0, 1, 2, 3), [(2,), (3,)], (0, 1)),
+        ([2, 1, 1], (0, 1, 2, 3, 4, 5), [(2, 3), (4,), (5,)], (0, 1)),
+        ([0.5], (0, 1), [(1,)], (0,)),
+        ([1, 1, 1], (0, 1), [(1,), (1,), (1,)], (0,)),
+        ([2, 1], (0, 1, 2), [(1, 2), (2,)], (0,)),
+        ([2, 1], (0, 1), [(0, 1), (0, 1)], (0, 1)),
+    ],
+    ids=["two apart", "three apart", "half a core", "three on one", "overlapping", "with the load"],
+)
+def test_several_servers(
+    asked: list[float], own: tuple[int, ...], servers: list[tuple[int, ...]], load: tuple[int, ...]
+) -> None:
+    found = cores.split(asked, own)
+    assert [held.cores for held in found.servers] == servers
+    assert found.load == load
+    crowded = sum(asked) >= len(own) or asked == [0.5]
+    assert all(bool(held.notes) == crowded for held in found.servers)
 
 
 def test_where_cores_cannot_be_held_it_is_said() -> None:
-    found = cores.split(1, None)
-    assert (found.cpus, found.server, found.load) == (1, None, None)
-    assert "cannot hold" in found.notes[0]
+    found = cores.split([1], None)
+    [held] = found.servers
+    assert (held.cpus, held.cores, found.load) == (1, None, None)
+    assert "cannot hold" in held.notes[0]
 
 
 @can_hold

@@ -8,9 +8,9 @@ from contextlib import suppress
 
 import psutil
 
-from harness.stack import instance as instances
 from harness.stack import processes
-from harness.stack.instance import Instance, Owner
+from harness.stack.embedded import instance as instances
+from harness.stack.embedded.instance import Instance, Owner
 
 IMMEDIATE_S = 10.0
 

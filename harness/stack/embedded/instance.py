@@ -27,9 +27,9 @@ from pathlib import Path
 
 from harness.errors import StackError
 from harness.stack import processes
-from harness.stack.account import Account
+from harness.stack.embedded.account import Account
+from harness.stack.embedded.shared_memory import SharedMemory
 from harness.stack.processes import Identity
-from harness.stack.shared_memory import SharedMemory
 
 OWNER = "owner.json"
 LOCK = "lock"

@@ -28,12 +28,12 @@ from psycopg import sql
 
 from harness.dataset import Fixture
 from harness.errors import StackError
-from harness.stack import instance as instances
-from harness.stack import server as servers
-from harness.stack.account import Account
-from harness.stack.binaries import Binaries
-from harness.stack.instance import Instance
-from harness.stack.server import Server
+from harness.stack.embedded import instance as instances
+from harness.stack.embedded import server as servers
+from harness.stack.embedded.account import Account
+from harness.stack.embedded.binaries import Binaries
+from harness.stack.embedded.instance import Instance
+from harness.stack.embedded.server import Server
 
 RECIPE = 1  # to be raised whenever this module puts something else into a cluster
 KEPT = 8  # entries; beyond them the one least recently used goes. A full-size dataset has 200 MB

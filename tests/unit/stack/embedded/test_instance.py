@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from harness.errors import StackError
-from harness.stack import account as accounts
-from harness.stack import instance as instances
+from harness.stack.embedded import account as accounts
+from harness.stack.embedded import instance as instances
+from harness.stack.embedded.shared_memory import SharedMemory
+from harness.stack.embedded.sweep import sweep
 from harness.stack.processes import Identity
-from harness.stack.shared_memory import SharedMemory
-from harness.stack.sweep import sweep
 
 
 @pytest.fixture(autouse=True)

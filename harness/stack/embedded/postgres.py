@@ -1,11 +1,10 @@
-"""Real servers as child processes: up, reset, logs, down.
+"""The PostgreSQL of an embedded stack: up, reset, logs, down.
 
-1 sweep what killed runs left
-2 find the PostgreSQL, the user to run it as and the cores to hold it to
-3 put a copy of the seeded cluster into a folder of its own, seeding it first where the cache has none
-4 start the server and read what it says of itself
-5 the run; between variants the database is put back to the seeded state
-6 stop the server and remove the folder, on every path
+1 find the binaries, and the user to run them as
+2 put a copy of the seeded cluster into a folder of its own, seeding it first where the cache has none
+3 start the server and read what it says of itself
+4 the run; between variants the database is put back to the seeded state
+5 stop the server and remove the folder, on every path
 """
 
 from __future__ import annotations
@@ -20,20 +19,21 @@ from typing import Any, Self
 import psutil
 import psycopg
 
-from harness import dataset as datasets
+from harness.dataset import Fixture
 from harness.errors import DefinitionError, StackError
-from harness.model import Dataset, Topology
-from harness.stack import account as accounts
-from harness.stack import binaries as programs
-from harness.stack import cores, processes, template
-from harness.stack import instance as instances
-from harness.stack import port as ports
-from harness.stack import server as servers
-from harness.stack.instance import Instance
+from harness.model import PostgresServer
+from harness.stack import processes
+from harness.stack.cores import Held
+from harness.stack.embedded import account as accounts
+from harness.stack.embedded import binaries as programs
+from harness.stack.embedded import instance as instances
+from harness.stack.embedded import port as ports
+from harness.stack.embedded import server as servers
+from harness.stack.embedded import template
+from harness.stack.embedded.instance import Instance
+from harness.stack.embedded.server import Server
+from harness.stack.embedded.template import DATABASE
 from harness.stack.postgres import Endpoint
-from harness.stack.server import Server
-from harness.stack.sweep import sweep
-from harness.stack.template import DATABASE
 
 RESET_S = 60.0
 
@@ -60,52 +60,49 @@ RESERVED = (
 PRELOADED = "pg_stat_statements"
 
 
-class EmbeddedStack:
-    """A running stack; made by :meth:`up`.
+class EmbeddedPostgres:
+    """A running PostgreSQL; made by :meth:`up`.
 
-    :ivar postgres: the server, at the database that the dataset was seeded into
-    :ivar load_cores: the cores for the load, which this process is held to already; None: any
+    :ivar endpoint: the server, at the database that the dataset was seeded into
     """
 
-    def __init__(self, *, server: Server, instance: Instance, postgres: Endpoint, load_cores: tuple[int, ...] | None):
+    def __init__(self, *, server: Server, instance: Instance, endpoint: Endpoint):
         self._server = server
         self._instance = instance
         self._marks: dict[str, int] = {}
-        self.postgres = postgres
-        self.load_cores = load_cores
+        self.endpoint = endpoint
         self._settings = self._read_settings()
 
     @classmethod
     @contextmanager
     def up(
-        cls, topology: Topology, dataset: Dataset, *, scale: float, seed: int, say: Callable[[str], None]
+        cls,
+        asked: PostgresServer,
+        fixture: Fixture,
+        *,
+        scale: float,
+        seed: int,
+        held: Held,
+        say: Callable[[str], None],
     ) -> Iterator[Self]:
-        """Start the servers of a topology with a seeded dataset; torn down on every path.
+        """Start a server with a seeded dataset; torn down on every path.
 
-        :param scale: size of the dataset, 1.0 is what the incident was tuned with; used as it is
-        :param say: is told what takes time, and what was cleaned up
-        :raises DefinitionError: the dataset or a setting is wrong
+        :param held: the cores that it gets
         :raises StackError: the server did not come up
         """
-        asked = topology.postgres
-        _check_settings(asked.settings)
-        fixture = datasets.load(dataset)
-        for line in sweep():
-            say(line)
         account = accounts.for_servers()
         binaries = programs.locate(account, (template.cache_folder(), instances.base()))
-        split = cores.split(asked.cpus, cores.own_cores())
-        notes = [*binaries.notes, *split.notes]
+        notes = [*binaries.notes, *held.notes]
         if account.switched:
             notes.append(f"PostgreSQL refuses to run as root: it runs as user {account.name}")
         recipe = template.Recipe(fixture=fixture, scale=scale, seed=seed, binaries=binaries, account=account)
-        with cores.process_held_to(split.load), instances.make(account) as instance:
+        with instances.make(account) as instance:
             template.put_into(instance.data, recipe, say)
             settings = _settings(asked.settings, instance, has_json=_major(binaries.version) >= 15)
-            server = servers.start(instance, binaries=binaries, account=account, settings=settings, cores=split.server)
+            server = servers.start(instance, binaries=binaries, account=account, settings=settings, cores=held.cores)
             try:
-                postgres = _endpoint(server, instance, split, tuple(notes))
-                yield cls(server=server, instance=instance, postgres=postgres, load_cores=split.load)
+                endpoint = _endpoint(server, instance, held, tuple(notes))
+                yield cls(server=server, instance=instance, endpoint=endpoint)
             finally:
                 server.stop()
 
@@ -141,19 +138,16 @@ class EmbeddedStack:
                 (folder / path.name).write_bytes(source.read())
 
     def describe(self) -> dict[str, Any]:
-        """The object ``stack`` of run.json."""
-        endpoint = self.postgres
+        """The object ``stack.postgres`` of run.json."""
+        endpoint = self.endpoint
         return {
-            "provider": "embedded",
-            "postgres": {
-                "version": endpoint.version,
-                "version_num": endpoint.version_num,
-                "cpus": endpoint.cpus,
-                "cores": None if endpoint.cores is None else list(endpoint.cores),
-                "max_connections": endpoint.max_connections,
-                "settings": dict(self._settings),
-                "notes": list(endpoint.notes),
-            },
+            "version": endpoint.version,
+            "version_num": endpoint.version_num,
+            "cpus": endpoint.cpus,
+            "cores": None if endpoint.cores is None else list(endpoint.cores),
+            "max_connections": endpoint.max_connections,
+            "settings": dict(self._settings),
+            "notes": list(endpoint.notes),
         }
 
     def _logs(self) -> list[Path]:
@@ -189,7 +183,7 @@ class EmbeddedStack:
         return {name: value for name, value in rows if name not in RESERVED}
 
 
-def _check_settings(settings: Mapping[str, str]) -> None:
+def check_settings(settings: Mapping[str, str]) -> None:
     for name, value in settings.items():
         if name.lower() in RESERVED:
             raise DefinitionError(
@@ -233,7 +227,7 @@ def _major(version: str) -> int:
     return int(match[1])
 
 
-def _endpoint(server: Server, instance: Instance, split: cores.Split, notes: tuple[str, ...]) -> Endpoint:
+def _endpoint(server: Server, instance: Instance, held: Held, notes: tuple[str, ...]) -> Endpoint:
     with server.connect(DATABASE) as connection:
         row = connection.execute(
             "SELECT current_setting('server_version'), current_setting('max_connections')::int"
@@ -249,8 +243,8 @@ def _endpoint(server: Server, instance: Instance, split: cores.Split, notes: tup
             version=row[0].split()[0],
             version_num=connection.info.server_version,
             postmaster_pid=server.pid,
-            cpus=split.cpus,
-            cores=split.server,
+            cpus=held.cpus,
+            cores=held.cores,
             log_folder=instance.log,
             max_connections=row[1],
             notes=notes,

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from harness.errors import StackError
-from harness.stack import port as ports
+from harness.stack.embedded import port as ports
 
 
 @pytest.fixture

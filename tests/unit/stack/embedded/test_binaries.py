@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from harness.errors import StackError
-from harness.stack import account as accounts
-from harness.stack import binaries
+from harness.stack.embedded import account as accounts
+from harness.stack.embedded import binaries
 
 
 def _program(path: Path, text: str) -> None:

@@ -18,14 +18,15 @@ import psutil
 import psycopg
 
 from harness.errors import StackError
-from harness.stack import port as ports
-from harness.stack import processes, shared_memory
-from harness.stack.account import Account
-from harness.stack.binaries import Binaries
+from harness.stack import processes
 from harness.stack.cores import thread_held_to
-from harness.stack.instance import Instance
+from harness.stack.embedded import port as ports
+from harness.stack.embedded import shared_memory
+from harness.stack.embedded.account import Account
+from harness.stack.embedded.binaries import Binaries
+from harness.stack.embedded.instance import Instance
+from harness.stack.embedded.shared_memory import SharedMemory
 from harness.stack.processes import Identity
-from harness.stack.shared_memory import SharedMemory
 
 SUPERUSER = "postgres"
 STDERR = "postmaster.stderr"

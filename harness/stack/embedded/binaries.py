@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import StackError
-from harness.stack.account import Account
+from harness.stack.embedded.account import Account
 
 FORCED = "FLASHCROWD_PG_BIN"
 NEEDED = ("postgres", "initdb")

@@ -1,0 +1,16 @@
+"""Real servers as child processes of the harness; made by :meth:`EmbeddedStack.up`.
+
+stack.py      the lifecycle: up, reset, logs, down
+template.py   the cache of seeded clusters
+server.py     one postmaster: start, wait until ready, stop
+instance.py   the folder that a server lives in, and who owns it
+binaries.py   which PostgreSQL
+account.py    which user it runs as
+port.py       which port
+shared_memory.py  what a killed server leaves outside its folder
+sweep.py      removes what killed runs left
+"""
+
+from harness.stack.embedded.stack import EmbeddedStack
+
+__all__ = ["EmbeddedStack"]

@@ -1,0 +1,123 @@
+"""What every provider gives: running servers behind one interface."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol
+
+from harness.stack.mongo import ReplicaSet
+from harness.stack.postgres import Endpoint
+
+
+class Role(StrEnum):
+    """What a server is for."""
+
+    WRITER = "writer"  # PostgreSQL, the primary
+    READER = "reader"  # PostgreSQL, a streaming replica
+    MEMBER = "member"  # MongoDB, a member of the replica set
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Footprint:
+    """Where the CPU and memory of one server are read, and what it was given.
+
+    :param pid: its main process on this machine; its children belong to it
+    :param confined: whether the process has a control group of its own, whose counters are those of the server
+    :param cpus: cores it is allotted; None: not known
+    :param memory_bytes: most memory it may use; None: no limit
+    """
+
+    pid: int
+    confined: bool
+    cpus: float | None
+    memory_bytes: int | None = None
+
+
+class Server(Protocol):
+    """One server of a stack, as the timeline acts upon it. Every method returns when it is done, or raises StackError.
+
+    :ivar name: the label ``name`` of its samples: ``postgres``, ``postgres-replica-1``, ``mongo-1``
+    :ivar down_on_purpose: stopped, killed or paused by the timeline: its absence is no death
+    """
+
+    name: str
+    role: Role
+    down_on_purpose: bool
+
+    def footprint(self) -> Footprint | None:
+        """Where its CPU and memory are read now (it has another process after a restart); None: nowhere."""
+
+    def pause(self) -> None:
+        """Stop its processes without ending them: it looks hung, its connections stay open."""
+
+    def resume(self) -> None:
+        """Let paused processes go on."""
+
+    def stop(self) -> None:
+        """Shut it down in order."""
+
+    def kill(self) -> None:
+        """End its processes as a power cut does."""
+
+    def start(self) -> None:
+        """Start it again on the data that it has, and wait until it takes connections."""
+
+    def cut_off(self) -> None:
+        """Cut it off from clients and other servers: packets vanish, as in a network partition."""
+
+    def rejoin(self) -> None:
+        """Undo :meth:`cut_off`."""
+
+    def set_cpus(self, cpus: float) -> None:
+        """Allot it other cores while it runs."""
+
+
+class Stack(Protocol):
+    """Running servers with a seeded dataset.
+
+    :ivar postgres: the primary, at the database that the dataset was seeded into; None: the topology has no PostgreSQL
+    :ivar replicas: streaming replicas that take reads now; grows and shrinks with the timeline
+    :ivar mongo: None: the topology has no MongoDB
+    :ivar servers: every server by its name
+    :ivar load_cores: the cores for the load, which this process is held to already; None: any
+    """
+
+    @property
+    def postgres(self) -> Endpoint | None: ...
+
+    @property
+    def replicas(self) -> tuple[Endpoint, ...]: ...
+
+    @property
+    def mongo(self) -> ReplicaSet | None: ...
+
+    @property
+    def servers(self) -> Mapping[str, Server]: ...
+
+    @property
+    def load_cores(self) -> tuple[int, ...] | None: ...
+
+    def reset(self) -> None:
+        """Put the data back to exactly the seeded state on every server, whatever was done to them; sessions still
+        connected are ended, statistics of statements and what :meth:`save_logs` saves begin anew.
+
+        :raises StackError: a server does not do it
+        """
+
+    def add_replica(self) -> Server:
+        """Bring up one more streaming replica of the PostgreSQL, by base backup; returns when it takes reads.
+
+        :raises StackError: it did not come up, or this provider cannot
+        """
+
+    def check_alive(self) -> str | None:
+        """None while all servers live that are not down on purpose, else which died and how: exit status, last log lines."""
+
+    def save_logs(self, folder: Path) -> None:
+        """Copy what the servers logged since the last reset into ``folder``."""
+
+    def describe(self) -> dict[str, Any]:
+        """The object ``stack`` of run.json."""
