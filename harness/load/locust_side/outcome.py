@@ -53,6 +53,10 @@ def outcome_of(error: BaseException) -> str:
         if found:
             return found
         return Outcome.CONNECTION_LOST if isinstance(error, ConnectionError) else f"error:{type(error).__name__}"
+    if isinstance(error, asyncpg.InternalClientError) and "cannot switch to state" in str(error):
+        # The server had just said that it ends this idle session; asyncpg takes that for an operation in progress until
+        # it has read the end of the stream as well. Two statements at once on one connection are an InterfaceError.
+        return Outcome.CONNECTION_LOST
     if isinstance(error, asyncpg.InterfaceError | psycopg.InterfaceError | psycopg.OperationalError):
         # both drivers say "connection is closed" this way; psycopg also wraps a refused connection
         refused = "refused" in str(error) or "No such file" in str(error)
