@@ -29,8 +29,7 @@ from harness.record.writer import NO_ROOM, no_room, reserve, write_json
 from harness.report.write import write_reports
 from harness.run import carry_out
 from harness.settings import Settings
-from harness.stack.embedded import EmbeddedStack
-from harness.stack.embedded.sweep import stop_own
+from harness.stack import choose
 from harness.stack.stack import Stack
 
 LATEST = "latest"
@@ -102,8 +101,8 @@ async def _stack_up(
     :raises Interrupted: interrupted before it was up
     """
     scale = settings.scale * incident.dataset.scale
-    starting: AbstractContextManager[Stack] = EmbeddedStack.up(
-        incident.topology, incident.dataset, scale=scale, seed=settings.seed, say=say
+    starting = choose.up(
+        settings.provider, incident.topology, incident.dataset, scale=scale, seed=settings.seed, say=say
     )
     entering = asyncio.create_task(asyncio.to_thread(starting.__enter__))
     asked = asyncio.create_task(interruption.wait())
@@ -127,7 +126,7 @@ async def _give_up(starting: AbstractContextManager[Stack], entering: asyncio.Ta
     """End a start that is under way. Its thread cannot be stopped, but it fails when its servers are gone."""
     while not entering.done():
         with suppress(asyncio.CancelledError):  # a further signal changes nothing: this is the quickest way out
-            await asyncio.to_thread(stop_own)
+            await asyncio.to_thread(choose.stop_own)
             await asyncio.wait({entering}, timeout=0.2)
     if entering.exception() is None:
         await asyncio.to_thread(starting.__exit__, None, None, None)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import UsageError
+from harness.stack.choose import Provider
 from harness.units import parse_duration, parse_quantity
 
 DEFAULT_SEED = 1
@@ -20,6 +21,7 @@ class Settings:
     """A run's settings.
 
     :param variants: names, in the order they are to run
+    :param provider: what brings the servers up
     :param rate: factor on the incident's rates
     :param scale: size of the dataset, 1.0 as declared
     :param duration_s: how long the traffic is; None as declared
@@ -28,6 +30,7 @@ class Settings:
     """
 
     variants: tuple[str, ...]
+    provider: Provider = Provider.AUTO
     out: Path = DEFAULT_OUT
     workers: int = 1
     rate: float = 1.0

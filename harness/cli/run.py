@@ -7,7 +7,6 @@ import shlex
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -34,16 +33,10 @@ from harness.settings import (
     parse_positive_duration,
     parse_rate,
 )
+from harness.stack.choose import Provider
 from harness.verdict import exit_code
 
 MOST_WORKERS = 64
-
-
-class Provider(StrEnum):
-    """What brings the servers up."""
-
-    AUTO = "auto"
-    EMBEDDED = "embedded"
 
 
 def run_command(
@@ -76,6 +69,7 @@ def run_command(
     found = catalog.load(incident)
     settings = Settings(
         variants=_variants(found, variant or []),
+        provider=stack,
         out=out,
         workers=_workers(workers),
         rate=parse_rate(rate),
@@ -87,8 +81,6 @@ def run_command(
         command=shlex.join(["flashcrowd", *sys.argv[1:]]),
     )
     console = Console()
-    if stack is Provider.AUTO:
-        console.print("stack: embedded PostgreSQL (the one provider there is so far)", style="dim")
     folder, verdict, interrupted = asyncio.run(
         _run(found, catalog.find()[incident].parent, settings, Progress(console))
     )
