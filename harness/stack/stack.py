@@ -50,6 +50,12 @@ class Server(Protocol):
     def footprint(self) -> Footprint | None:
         """Where its CPU and memory are read now (it has another process after a restart); None: nowhere."""
 
+    def why_not(self, action: str) -> str | None:
+        """Why this provider cannot do one of what follows to it, and what to do instead; None if it can.
+
+        :param action: the method's name, such as ``cut_off``: a timeline asks before the load begins
+        """
+
     def pause(self) -> None:
         """Stop its processes without ending them: it looks hung, its connections stay open."""
 
@@ -106,6 +112,9 @@ class Stack(Protocol):
 
         :raises StackError: a server does not do it
         """
+
+    def why_not(self, action: str) -> str | None:
+        """Why this provider cannot do ``add_replica``, and what to do instead; None if it can."""
 
     def add_replica(self) -> Server:
         """Bring up one more streaming replica of the PostgreSQL, by base backup; returns when it takes reads.

@@ -79,12 +79,16 @@ class EmbeddedStack:
         """Every server by its name."""
         return {}
 
+    def why_not(self, action: str) -> str | None:
+        """Why it cannot do ``add_replica``; None if it can."""
+        return "embedded servers have no replicas yet"
+
     def add_replica(self) -> Server:
         """Bring up one more streaming replica.
 
         :raises StackError: it did not come up
         """
-        raise StackError("embedded servers have no replicas yet")
+        raise StackError(self.why_not("add_replica"))
 
     def reset(self) -> None:
         """Put the data back to exactly the seeded state; sessions still connected to it are ended.
