@@ -79,6 +79,8 @@ class _Check:
         application = incident.application
         self._topology(incident.topology)
         self._need(application.pool_size >= 1, "application.pool_size", application.pool_size, "at least 1")
+        readers = application.reader_pool_size
+        self._need(readers >= 0, "application.reader_pool_size", readers, "0 or more connections")
         for limit in ("pool_wait_limit_s", "statement_timeout_s", "time_limit_s"):
             value = getattr(application, limit)
             if value is not None:

@@ -87,6 +87,10 @@ class LoadProcesses:
         """Tell all workers to end early: what is in flight is cut off."""
         self._tell({"stop": True})
 
+    def use_readers(self, dsns: Sequence[str]) -> None:
+        """Tell all workers which replicas take reads from now on; none: reads go to the primary."""
+        self._tell({"readers": list(dsns)})
+
     def done(self) -> bool:
         """Whether every worker has said that its share is over and all is written."""
         return len(self._said("done")) == self._plan.workers

@@ -90,6 +90,8 @@ class Application:
     """The application servers between the crowd and the database: what bounds the open model.
 
     :param pool_size: most connections over all workers; each worker has its share
+    :param reader_pool_size: most connections to replicas, over all workers as well, for operations marked ``reads``; they
+        go to the primary while there is no replica. 0: the application knows of no replicas, everything uses the one pool
     :param pool_wait_limit_s: a request that waited this long for a connection fails as ``pool_timeout``
     :param statement_timeout_s: the server's ``statement_timeout`` of each session; fails as ``57014``
     :param time_limit_s: a request that took this long since its start is given up on as ``time_limit``
@@ -97,6 +99,7 @@ class Application:
     """
 
     pool_size: int = 20
+    reader_pool_size: int = 0
     pool_wait_limit_s: float | None = None
     statement_timeout_s: float | None = None
     time_limit_s: float | None = None

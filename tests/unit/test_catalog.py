@@ -151,6 +151,7 @@ def test_two_folders_of_one_name(own: Path) -> None:
         # servers and dataset
         pytest.param("cpus=1", "cpus=0", "topology.postgres.cpus", "a number above 0", id="no core"),
         pytest.param("pool_size=10", "pool_size=0", "application.pool_size", "at least 1", id="no connection"),
+        pytest.param("pool_size=10", "reader_pool_size=-1", "application.reader_pool_size", "0 or more", id="fewer than no readers"),
         pytest.param("pool_wait_limit_s=5.0", "pool_wait_limit_s=0", "application.pool_wait_limit_s", "above 0", id="no time to wait"),
         pytest.param("pool_size=10", "connections=Connections.PER_USER", "application.connections", "phases of Users", id="connections of users there are not"),
         pytest.param("scale=0.5", "scale=0", "dataset.scale", "above 0", id="scale 0"),

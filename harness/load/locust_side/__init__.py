@@ -9,12 +9,13 @@ crowd.py       carries the traffic out: open arrivals by schedule, closed users,
 alarm.py       wakes it at due times
 pool.py        the application server's connection pool
 driver.py      asyncpg and psycopg behind four functions
+readers.py     the replicas that take reads, as a driver of one pool
 outcome.py     how an exception is named
 engine.py      one per process: the loop's thread, and the service on Locust's side that records and reports
 recorder.py    rows in memory, on disk, and the live figures of Locust's own statistics
 timeslice.py   asks the system to run the loop's thread promptly
 statistics.py  feeds Locust's statistics in batches
-control.py     go and stop from the harness, on standard input
+control.py     go, stop and news of replicas from the harness, on standard input
 
 Two threads: Locust's (a gevent hub, which may have patched the standard library) and the loop's. In the loop's thread
 nothing that gevent patches is used; hand-over is by ``call_soon_threadsafe`` and by plain appends to lists and deques.

@@ -1,4 +1,4 @@
-"""Go and stop from the harness, one JSON object a line on standard input; its end means that the harness is gone.
+"""Go, stop and news of replicas from the harness, one JSON object a line on standard input; its end means that the harness is gone.
 
 Standard input is a pipe of which only the harness holds the other end, so even a harness that was killed with -9
 ends its workers, on every system, without anybody polling for parents.

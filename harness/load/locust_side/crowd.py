@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from time import monotonic_ns as now_ns
@@ -23,6 +23,7 @@ from harness.load.locust_side.alarm import Alarm, sleep_until
 from harness.load.locust_side.driver import Driver
 from harness.load.locust_side.outcome import outcome_of
 from harness.load.locust_side.pool import Pool
+from harness.load.locust_side.readers import Readers, reads
 from harness.load.locust_side.recorder import Recorder
 from harness.model import Application, Connections, Outcome, Traffic, Users
 from harness.record.format import ATTEMPT_BITS
@@ -78,6 +79,8 @@ class Crowd:
 
     :param schedule: this worker's arrivals; empty in the closed model
     :param pool_size: this worker's share of the application's connections
+    :param readers: the replicas, for operations that only read; None: the application knows of none
+    :param reader_pool_size: this worker's share of the application's connections to them
     :param cap: most requests in flight; one more is recorded as ``over_cap`` and makes the run invalid
     :param first_id: added to every request id, where the data may hold those of an earlier test
     """
@@ -96,6 +99,8 @@ class Crowd:
         workers: int,
         cap: int,
         first_id: int = 0,
+        readers: Readers | None = None,
+        reader_pool_size: int = 0,
     ) -> None:
         self._first_id = first_id
         self._traffic = traffic
@@ -114,12 +119,18 @@ class Crowd:
         self.tally = Tally()
         self.pool = Pool(driver, max(1, pool_size), application.pool_wait_limit_s)
         self.pools = [self.pool]
+        self._readers = readers
+        self._reader_pool: Pool | None = None
+        if readers is not None:
+            self._reader_pool = Pool(readers, max(1, reader_pool_size), application.pool_wait_limit_s)
+            self.pools.append(self._reader_pool)
 
     # --- open model
 
     async def arrive(self, origin_ns: int, operations: Mapping[str, Operation]) -> None:
         """Begin every scheduled arrival at its due time; returns when the traffic ends."""
         calls = [operations[name] for name in self._names]
+        pools = [self.pool if self._reader_pool is None or not reads(call) else self._reader_pool for call in calls]
         self._ends_ns = origin_ns + round(self._traffic.ends_s * 1e9)
         schedule = self._schedule
         alarm = Alarm()
@@ -134,18 +145,18 @@ class Crowd:
                         await alarm.at(due)
                     if self._stopping:
                         return
-                    self._begin(self._one_person(operation, calls[operation], index, due))
+                    self._begin(self._one_person(operation, calls[operation], pools[operation], index, due))
             await alarm.at(self._ends_ns)
         finally:
             alarm.close()
 
-    async def _one_person(self, operation: int, call: Operation, index: int, due: int) -> None:
+    async def _one_person(self, operation: int, call: Operation, pool: Pool, index: int, due: int) -> None:
         """An arrival and, if it fails, what a person does then."""
         retry = self._traffic.retry
         attempt, intended = 1, due
         while True:
             arrival = Arrival(self._seed, index, attempt, None, self._first_id)
-            ok = await self._request(operation, call, arrival, intended, self.pool)
+            ok = await self._request(operation, call, arrival, intended, pool)
             if ok or retry is None or attempt >= retry.attempts or self._names[operation] not in retry.operations:
                 return
             # A stream of its own, so that the wait does not depend on what the operation drew.
@@ -165,10 +176,11 @@ class Crowd:
         source = random.Random(self._seed << 20 ^ number)
         weights = list(accumulate(self._traffic.mix.values()))
         choices = range(len(self._names))
-        pool = self.pool
+        pool, reader_pool = self.pool, self._reader_pool
         if self._application.connections is Connections.PER_USER:
-            pool = Pool(self._driver, 1, self._application.pool_wait_limit_s)
-            self.pools.append(pool)
+            pool = self._own_pool(self._driver)
+            reader_pool = self._own_pool(self._readers) if self._readers is not None else None
+        pools = [pool if reader_pool is None or not reads(call) else reader_pool for call in calls]
         for phase in self._traffic.phases:
             if not isinstance(phase, Users) or number >= phase.users:
                 continue
@@ -179,11 +191,25 @@ class Crowd:
                 index = self._drawn * self._workers + self._worker
                 self._drawn += 1
                 arrival = Arrival(self._seed, index, 1, source, self._first_id)
-                await self._request(operation, calls[operation], arrival, intended, pool)
+                await self._request(operation, calls[operation], arrival, intended, pools[operation])
                 if phase.think_s:
                     await sleep_until(now_ns() + round(source.expovariate(1.0 / phase.think_s) * 1e9))
 
     # --- both
+
+    async def use_readers(self, dsns: Sequence[str]) -> None:
+        """From now on these replicas take reads: connections are spread over them anew as they come back to their pool."""
+        if self._readers is None:
+            return
+        self._readers.use(dsns)
+        for pool in self.pools:
+            await pool.sift()
+
+    def _own_pool(self, driver: Driver) -> Pool:
+        """A user's own connection."""
+        pool = Pool(driver, 1, self._application.pool_wait_limit_s)
+        self.pools.append(pool)
+        return pool
 
     def begin_user(self, number: int, origin_ns: int, operations: Mapping[str, Operation]) -> None:
         """Begin a user of the closed model as a task of the crowd."""

@@ -36,10 +36,11 @@ from harness.load.locust_side import timeslice
 from harness.load.locust_side.control import Control
 from harness.load.locust_side.crowd import Crowd
 from harness.load.locust_side.driver import driver_for
+from harness.load.locust_side.readers import Readers
 from harness.load.locust_side.recorder import Recorder
 from harness.load.locust_side.statistics import feed
-from harness.load.plan import DEFAULT_CAP, DSN_VARIABLE, RATE_VARIABLE, SEED_VARIABLE, Plan
-from harness.model import Event, Sample, Traffic
+from harness.load.plan import DEFAULT_CAP, DSN_VARIABLE, RATE_VARIABLE, READERS_VARIABLE, SEED_VARIABLE, Plan
+from harness.model import Application, Event, Sample, Traffic
 from harness.record.writer import EventWriter, SampleWriter
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ class Engine:
             traffic=self._traffic,
             schedule=share,
             application=application,
-            pool_size=application.pool_size // workers + (self._worker < application.pool_size % workers),
+            pool_size=self._share(application.pool_size, workers),
             driver=driver_for(application, dsn),
             recorder=self._recorder,
             seed=seed,
@@ -152,6 +153,8 @@ class Engine:
             cap=cap,
             # Nobody resets the data between two tests from Locust's web page: ids go on from test to test.
             first_id=0 if planned else int(time.time()) << STANDALONE_ID_BITS,
+            readers=_readers(application, dsn) if application.reader_pool_size else None,
+            reader_pool_size=self._share(application.reader_pool_size, workers),
         )
         self._workers = workers
         self._users: list[PostgresUser] = []
@@ -170,6 +173,10 @@ class Engine:
         self._service = gevent.spawn(self._serve)
         self._service.link_exception(_end_process)
         environment.events.quit.add_listener(self._on_quit)
+
+    def _share(self, size: int, workers: int) -> int:
+        """This worker's part of a pool that all of them make up."""
+        return size // workers + (self._worker < size % workers)
 
     # --- users come and go (Locust's thread)
 
@@ -268,6 +275,8 @@ class Engine:
             command = self._control.commands.popleft()
             if "go" in command:
                 self._go(Origin(**command["go"]))
+            elif "readers" in command:
+                self._thread.start(self._crowd.use_readers(command["readers"]))
             elif "stop" in command:
                 self._thread.loop.call_soon_threadsafe(lambda: self._stop.set() if self._stop else None)
             else:
@@ -326,6 +335,12 @@ def _end_process(_: gevent.Greenlet) -> None:
     """End this process, whose service has failed; gevent has printed why. A worker that hangs would be found out late."""
     sys.stderr.flush()
     os._exit(Exit.DEFECT)
+
+
+def _readers(application: Application, primary: str) -> Readers:
+    """The replicas that the environment names, and the primary in their place where it names none."""
+    dsns = os.environ.get(READERS_VARIABLE, "").split()
+    return Readers(lambda dsn: driver_for(application, dsn), dsns, fallback=primary)
 
 
 def _locustfile_folder(environment: Environment) -> Path:

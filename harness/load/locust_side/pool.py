@@ -95,12 +95,20 @@ class Pool:
             except Exception:
                 # whatever went wrong, a connection in an unknown state must not serve the next request
                 await self._driver.close(connection)
-        if self._closed:
-            await self._driver.close(connection)
+        if self._closed or not self._driver.usable(connection):
+            await self._driver.close(connection)  # it may be open, but to a server that is not to be used any more
         if self._driver.usable(connection):
             self._pass_on(connection)
         else:
             self._lost()
+
+    async def sift(self) -> None:
+        """Close what is idle and not usable any more, as when the servers behind the driver changed."""
+        idle = self._idle
+        self._idle = [connection for connection in idle if self._driver.usable(connection)]
+        unusable = [connection for connection in idle if not self._driver.usable(connection)]
+        self.open -= len(unusable)
+        await asyncio.gather(*(self._driver.close(connection) for connection in unusable))
 
     async def close(self) -> None:
         """Close what is idle; what is lent is closed by its release."""

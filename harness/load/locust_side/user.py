@@ -8,7 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 import gevent
 from locust import User
@@ -24,14 +24,30 @@ _Method = TypeVar("_Method", bound=Callable[[Any, Any, Arrival], Awaitable[None]
 PARKED_S = 0.1
 
 
-def operation(method: _Method) -> _Method:
+@overload
+def operation(method: _Method) -> _Method: ...
+
+
+@overload
+def operation(*, reads: bool) -> Callable[[_Method], _Method]: ...
+
+
+def operation(method: _Method | None = None, *, reads: bool = False) -> _Method | Callable[[_Method], _Method]:
     """Mark a coroutine method ``(self, connection, arrival)`` as an operation of that name.
 
     It also becomes a task to Locust, so that its web page lists it.
+
+    :param reads: ``@operation(reads=True)``: it only reads, so its connection is one to a replica, where the application has
+        a pool for those (``Application.reader_pool_size``)
     """
-    method.flashcrowd_operation = True  # type: ignore[attr-defined]
-    method.locust_task_weight = 1  # type: ignore[attr-defined]
-    return method
+
+    def mark(method: _Method) -> _Method:
+        method.flashcrowd_operation = True  # type: ignore[attr-defined]
+        method.flashcrowd_reads = reads  # type: ignore[attr-defined]
+        method.locust_task_weight = 1  # type: ignore[attr-defined]
+        return method
+
+    return mark if method is None else mark(method)
 
 
 def chosen_variant(users_file: str) -> ModuleType:

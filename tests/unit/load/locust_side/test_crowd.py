@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from harness.load.arrivals import schedule
 from harness.load.locust_side.crowd import Arrival, Crowd, Operation
+from harness.load.locust_side.readers import Readers
 from harness.load.locust_side.recorder import Recorder
+from harness.load.locust_side.user import operation
 from harness.model import Application, Connections, Constant, Retry, Traffic, Users
 from harness.record.format import NOT_REACHED
 
@@ -194,3 +196,63 @@ async def test_closed_users_wait_for_their_answer(connections: Connections) -> N
     assert len(set(rows["arrival"])) == len(rows)
     assert len(driver.made) == 6
     assert driver.open == 0
+
+
+@pytest.mark.parametrize("model", ["open", *Connections])
+async def test_operations_that_only_read_use_the_replicas(model: str) -> None:
+    closed = Traffic(phases=(Users(name="few", at_s=0, for_s=0.2, users=3),), mix={"craft": 1.0, "view": 1.0})
+    connections = Connections(model) if model != "open" else Connections.POOL
+    replica = FakeDriver()
+    crowd, _, primary = make(
+        replace(OPEN, mix={"craft": 1.0, "view": 1.0}) if model == "open" else closed,
+        Application(pool_size=8, reader_pool_size=2, connections=connections),
+        readers=Readers(lambda dsn: replica, ["replica"], fallback="primary"),
+        reader_pool_size=2,
+    )
+    used: dict[str, set[Any]] = {"craft": set(), "view": set()}
+
+    @operation
+    async def craft(db: Any, arrival: Arrival) -> None:
+        used["craft"].add(db)
+        await asyncio.sleep(0.001)
+
+    @operation(reads=True)
+    async def view(db: Any, arrival: Arrival) -> None:
+        used["view"].add(db)
+        await asyncio.sleep(0.001)
+
+    operations: dict[str, Operation] = {"craft": craft, "view": view}
+    origin = monotonic_ns() + 5_000_000
+    if model == "open":
+        await crowd.arrive(origin, operations)
+    else:
+        for number in range(3):
+            crowd.begin_user(number, origin, operations)
+        await asyncio.sleep(0.3)
+    await crowd.finish(1.0)
+    assert used == {"craft": set(primary.made), "view": set(replica.made)}
+    most = 3 if model == Connections.PER_USER else 2
+    assert 1 <= len(replica.made) <= most
+    assert (primary.open, replica.open) == (0, 0)
+
+
+async def test_news_of_replicas_move_the_reads() -> None:
+    servers = {"primary": FakeDriver(), "first": FakeDriver()}
+    crowd, recorder, _ = make(
+        application=Application(pool_size=2, reader_pool_size=2),
+        readers=Readers(servers.__getitem__, [], fallback="primary"),
+        reader_pool_size=2,
+    )
+    used: list[bool] = []
+
+    @operation(reads=True)
+    async def view(db: Any, arrival: Arrival) -> None:
+        used.append(db in servers["first"].made)
+        if len(used) == 60:
+            await crowd.use_readers(["first"])
+        await asyncio.sleep(0.001)
+
+    rows = await carry(crowd, recorder, view)
+    assert set(outcomes(rows, recorder)) == {"ok"}
+    assert not any(used[:60])
+    assert all(used[62:]), "but those that had their connection when the news came"
