@@ -125,11 +125,11 @@ def lock() -> Iterator[Path]:
 @contextmanager
 def make(account: Account) -> Iterator[Instance]:
     """Make a folder for a server that runs as ``account``; removed on every path."""
-    with lock() as folder:
-        instance = Instance(folder=folder / secrets.token_hex(4))
-        instance.folder.mkdir(mode=0o700)
-        instance.record(None)
+    instance = Instance(folder=base() / secrets.token_hex(4))
     try:
+        with lock():
+            instance.folder.mkdir(mode=0o700)
+            instance.record(None)
         instance.log.mkdir(mode=0o700)
         account.own(instance.folder)
         yield instance
