@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -41,6 +42,19 @@ def until(true: Callable[[], object], what: str, limit_s: float = PATIENCE_S) ->
     while not true():
         assert time.monotonic() < ends, f"waited {limit_s:.0f} s for this: {what}"
         time.sleep(0.02)
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listened on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def locust_processes(count: int) -> tuple[str, ...]:
+    """Arguments of Locust for so many processes: its master's usual port may be another's."""
+    port = str(free_port())
+    return ("--processes", str(count), "--master-host", "127.0.0.1", "--master-port", port, "--master-bind-port", port)
 
 
 @dataclass(eq=False)

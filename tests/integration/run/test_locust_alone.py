@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import sys
 import urllib.error
 import urllib.parse
@@ -18,7 +17,7 @@ import pytest
 
 from harness.catalog import load_folder
 from harness.load.arrivals import schedule
-from tests.integration.command import INCIDENTS, Place, until
+from tests.integration.command import INCIDENTS, Place, free_port, locust_processes, until
 
 LOCUST = (str(Path(sys.executable).with_name("locust")),)
 USERS = ("-f", str(INCIDENTS / "small_burst" / "users.py"))
@@ -51,13 +50,14 @@ def operations(statistics: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    ("variant", "more"),
-    [("after", ()), ("before", ()), ("after", ("--processes", "2"))],
+    ("variant", "processes", "for_s"),
+    [("after", 1, 6), ("before", 1, 6), ("after", 2, 10)],
     ids=["fixed", "with deadlocks", "two processes"],
 )
-def test_headless(place: Place, dsn: str, variant: str, more: tuple[str, ...]) -> None:
+def test_headless(place: Place, dsn: str, variant: str, processes: int, for_s: int) -> None:
     had, _ = crafts(dsn)
-    arguments = (*USERS, "--headless", "-u", "2", "-r", "2", "-t", "6s", "--json", *more)
+    arguments = (*USERS, "--headless", "-u", "2", "-r", "2", "-t", f"{for_s}s", "--json")
+    arguments += locust_processes(processes) if processes > 1 else ()
     command = place.begin(*arguments, program=LOCUST, FLASHCROWD_DSN=dsn, FLASHCROWD_VARIANT=variant)
     code = command.end()
     assert "\n[\n" in command.printed, command.printed
@@ -77,9 +77,7 @@ def test_headless(place: Place, dsn: str, variant: str, more: tuple[str, ...]) -
 
 
 def test_its_web_page(place: Place, dsn: str) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     arguments = (*USERS, "--web-host", "127.0.0.1", "--web-port", str(port))
     command = place.begin(*arguments, program=LOCUST, FLASHCROWD_DSN=dsn, FLASHCROWD_VARIANT="after")
 

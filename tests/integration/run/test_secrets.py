@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from harness.errors import Exit
-from tests.integration.command import INCIDENTS, Place, until
+from tests.integration.command import INCIDENTS, Place, locust_processes, until
 
 SECRET = "Rumpelstilzchen-7"
 LOCUST = (str(Path(sys.executable).with_name("locust")),)
@@ -35,12 +35,13 @@ def test_a_run_tells_nobody_of_a_password_in_its_environment(place: Place) -> No
     assert files_with_it(place.folder) == []
 
 
-@pytest.mark.parametrize("more", [(), ("--processes", "2")], ids=["one process", "two processes"])
-def test_nor_does_locust_by_itself(place: Place, more: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("processes", [1, 2], ids=["one process", "two processes"])
+def test_nor_does_locust_by_itself(place: Place, processes: int) -> None:
     server = place.begin("up", "small-burst", "--scale", "0.02")
     dsn = server.await_text(r"FLASHCROWD_DSN=(\S+)")[1].replace("//app@", f"//app:{SECRET}@")
     arguments = ("-f", str(INCIDENTS / "small_burst" / "users.py"), "--headless", "-u", "2", "-r", "2", "-t", "60s")
-    command = place.begin(*arguments, *more, program=LOCUST, FLASHCROWD_DSN=dsn)
+    arguments += locust_processes(processes) if processes > 1 else ()
+    command = place.begin(*arguments, program=LOCUST, FLASHCROWD_DSN=dsn)
     command.await_text(r"craft +\d+ +[1-9]")  # deadlocks: drivers' messages are told
     assert psutil.Process(command.pid).environ()["FLASHCROWD_DSN"] == dsn
     assert not [process for process in place.processes() if SECRET in " ".join(process.cmdline())]
