@@ -1,7 +1,8 @@
 """Real servers as child processes of the harness; made by :meth:`EmbeddedStack.up`.
 
 stack.py      the lifecycle: up, reset, logs, down
-template.py   the cache of seeded clusters
+cache.py      seeded data folders, kept
+template.py   how a PostgreSQL cluster is seeded
 server.py     one postmaster: start, wait until ready, stop
 instance.py   the folder that a server lives in, and who owns it
 binaries.py   which PostgreSQL

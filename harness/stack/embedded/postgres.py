@@ -26,10 +26,10 @@ from harness.stack import processes
 from harness.stack.cores import Held
 from harness.stack.embedded import account as accounts
 from harness.stack.embedded import binaries as programs
+from harness.stack.embedded import cache, template
 from harness.stack.embedded import instance as instances
 from harness.stack.embedded import port as ports
 from harness.stack.embedded import server as servers
-from harness.stack.embedded import template
 from harness.stack.embedded.instance import Instance
 from harness.stack.embedded.server import Server
 from harness.stack.embedded.template import DATABASE
@@ -91,7 +91,7 @@ class EmbeddedPostgres:
         :raises StackError: the server did not come up
         """
         account = accounts.for_servers()
-        binaries = programs.locate(account, (template.cache_folder(), instances.base()))
+        binaries = programs.locate(account, (cache.cache_folder(), instances.base()))
         notes = [*binaries.notes, *held.notes]
         if account.switched:
             notes.append(f"PostgreSQL refuses to run as root: it runs as user {account.name}")

@@ -1,44 +1,30 @@
-"""The cache of seeded clusters: a dataset is seeded once, every run starts from a copy.
+"""Seeded clusters of PostgreSQL: a dataset is seeded once, every run starts from a copy out of the cache.
 
-An entry is named by all that it is made of: the dataset's module, version and files, scale, seed and the PostgreSQL. It is
-built in an instance folder, copied beside its place and renamed into it, so that it is whole or not there; its manifest
-has size and checksum of each file, so that damage is found and the entry made anew. A lock for each entry lets two runs
-at once make it once.
+What a cluster is made of: the dataset's module, version and files, scale, seed and the PostgreSQL.
 """
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import json
-import os
 import platform
-import shutil
 import subprocess
-import zlib
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import psycopg
 from psycopg import sql
 
 from harness.dataset import Fixture
 from harness.errors import StackError
+from harness.stack.embedded import cache
 from harness.stack.embedded import instance as instances
 from harness.stack.embedded import server as servers
 from harness.stack.embedded.account import Account
 from harness.stack.embedded.binaries import Binaries
+from harness.stack.embedded.cache import Say, copy_tree
 from harness.stack.embedded.instance import Instance
 from harness.stack.embedded.server import Server
 
 RECIPE = 1  # to be raised whenever this module puts something else into a cluster
-KEPT = 8  # entries; beyond them the one least recently used goes. A full-size dataset has 200 MB
-MANIFEST = "manifest.json"
-PART = ".part"
 DATABASE = "crowd"
 TEMPLATE = "crowd_template"
 APPLICATION_USER = "app"
@@ -54,8 +40,6 @@ _BUILD_SETTINGS = {
     "autovacuum": "off",
     "maintenance_work_mem": "256MB",
 }
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,17 +67,7 @@ class Recipe:
 
     def key(self) -> str:
         """Name of the entry."""
-        text = json.dumps(self.made_of(), sort_keys=True)
-        return f"{self.fixture.module.rpartition('.')[2]}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-
-
-def cache_folder() -> Path:
-    """Where seeded clusters are kept: FLASHCROWD_CACHE, or ``flashcrowd`` in the user's cache folder."""
-    named = os.environ.get("FLASHCROWD_CACHE")
-    if named:
-        return Path(named).expanduser().absolute()
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "flashcrowd"
+        return cache.key(self.fixture.module, self.made_of())
 
 
 def put_into(target: Path, recipe: Recipe, say: Say) -> None:
@@ -101,56 +75,12 @@ def put_into(target: Path, recipe: Recipe, say: Say) -> None:
 
     :raises StackError: the cache cannot be written, or seeding failed
     """
-    clusters = cache_folder() / "clusters"
-    try:
-        clusters.mkdir(parents=True, exist_ok=True)
-        entry = clusters / recipe.key()
-        with _locked(entry, say):
-            damage = _damage(entry)
-            if damage is not None:
-                if entry.exists():
-                    say(f"the cached dataset is damaged ({damage}): making it anew")
-                _build(entry, recipe, say)
-            os.utime(entry)
-            copy_tree(entry / "data", target)
-        _prune(clusters, keep=entry)
-    except OSError as error:
-        raise StackError(
-            f"the cache of datasets in {clusters} cannot be used ({error}): "
-            "free some space there, or point FLASHCROWD_CACHE to another folder"
-        ) from error
+    cache.put_into(target, recipe, lambda data: _build(data, recipe, say), say)
     recipe.account.own(target)
     target.chmod(0o700)
 
 
-def copy_tree(source: Path, target: Path) -> None:
-    """Copy a folder with modes and times; shares the blocks where the file system can."""
-    flags = ["-c", "-R", "-p"] if platform.system() == "Darwin" else ["-a", "--reflink=auto"]
-    done = subprocess.run(["cp", *flags, str(source), str(target)], capture_output=True, check=False)
-    if done.returncode != 0:  # a cp without these flags, or a file system that refuses them
-        shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(source, target, symlinks=True)
-
-
-@contextmanager
-def _locked(entry: Path, say: Say) -> Iterator[None]:
-    with _lock_path(entry).open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("another run uses this dataset's cache: waiting for it")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _lock_path(entry: Path) -> Path:
-    return entry.with_name(entry.name + ".lock")
-
-
-def _build(entry: Path, recipe: Recipe, say: Say) -> None:
-    part = entry.with_name(entry.name + PART)
-    for old in (entry, part):  # the lock is ours, so what is there is damaged or left by a killed build
-        shutil.rmtree(old, ignore_errors=True)
+def _build(data: Path, recipe: Recipe, say: Say) -> None:
     say(f"seeding {recipe.fixture.module} at scale {recipe.scale:g} (kept for later runs)")
     with instances.make(recipe.account) as instance:
         _initialise(instance, recipe)
@@ -163,11 +93,7 @@ def _build(entry: Path, recipe: Recipe, say: Say) -> None:
         finally:
             server.stop()
         (instance.data / "postgresql.conf").write_text(original, encoding="utf-8")
-        part.mkdir()
-        copy_tree(instance.data, part / "data")
-    manifest = {"made_of": recipe.made_of(), "files": _files(part / "data"), "folders": _folders(part / "data")}
-    (part / MANIFEST).write_text(json.dumps(manifest) + "\n", encoding="utf-8")
-    part.rename(entry)
+        copy_tree(instance.data, data)
 
 
 def _initialise(instance: Instance, recipe: Recipe) -> None:
@@ -224,68 +150,3 @@ def copy_database(admin: psycopg.Connection) -> None:
             sql.Identifier(DATABASE), sql.Identifier(TEMPLATE), strategy
         )
     )
-
-
-def _damage(entry: Path) -> str | None:
-    """What is wrong with an entry; None where it is whole."""
-    try:
-        manifest = json.loads((entry / MANIFEST).read_text(encoding="utf-8"))
-        files, folders = manifest["files"], manifest["folders"]
-    except FileNotFoundError:
-        return "its manifest is missing"
-    except (ValueError, KeyError, TypeError):
-        return "its manifest cannot be read"
-    if _folders(entry / "data") != folders:
-        return "folders are missing or added"
-    found = _files(entry / "data")
-    if found != files:
-        wrong = sorted(name for name in files.keys() | found.keys() if files.get(name) != found.get(name))
-        return f"{len(wrong)} files differ, such as {wrong[0]}"
-    return None
-
-
-def _files(data: Path) -> dict[str, list[int]]:
-    """Size and CRC-32 of each file."""
-    paths = sorted(path for path in data.rglob("*") if path.is_file())
-    with ThreadPoolExecutor(max_workers=4) as pool:  # both reading and summing leave the interpreter's lock
-        sums = pool.map(_sum, paths)
-        return {str(path.relative_to(data)): list(found) for path, found in zip(paths, sums, strict=True)}
-
-
-def _sum(path: Path) -> tuple[int, int]:
-    size = total = 0
-    with path.open("rb") as file:
-        while chunk := _read(file):
-            size += len(chunk)
-            total = zlib.crc32(chunk, total)
-    return size, total
-
-
-def _read(file: IO[bytes]) -> bytes:
-    return file.read(1 << 20)
-
-
-def _folders(data: Path) -> list[str]:
-    return sorted(str(path.relative_to(data)) for path in data.rglob("*") if path.is_dir())
-
-
-def _prune(clusters: Path, *, keep: Path) -> None:
-    """Remove the entries least recently used, and what killed builds left."""
-    folders = [path for path in clusters.iterdir() if path.is_dir()]
-    parts = [path for path in folders if path.suffix == PART]
-    entries = [path for path in folders if path.suffix != PART and path != keep]
-    entries.sort(key=_used_at, reverse=True)
-    for path in (*entries[KEPT - 1 :], *parts):
-        with _lock_path(path.with_suffix("")).open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue  # somebody uses it
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def _used_at(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except FileNotFoundError:  # another run removed it meanwhile
-        return 0.0

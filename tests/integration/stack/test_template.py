@@ -13,7 +13,7 @@ import pytest
 from harness import dataset as datasets
 from harness.errors import StackError
 from harness.model import Dataset, Topology
-from harness.stack.embedded import EmbeddedStack, template
+from harness.stack.embedded import EmbeddedStack, cache, template
 from harness.stack.embedded import account as accounts
 from harness.stack.embedded import binaries as programs
 from harness.stack.embedded import instance as instances
@@ -66,7 +66,7 @@ def _seedings(cache: Path, recipe: template.Recipe, monkeypatch: pytest.MonkeyPa
 
 
 def entry(recipe: template.Recipe) -> Path:
-    return template.cache_folder() / "clusters" / recipe.key()
+    return cache.cache_folder() / "clusters" / recipe.key()
 
 
 def _truncate(folder: Path) -> None:
@@ -90,11 +90,11 @@ def _remove_an_empty_folder(folder: Path) -> None:
 
 
 def _remove_the_manifest(folder: Path) -> None:
-    (folder / template.MANIFEST).unlink()
+    (folder / cache.MANIFEST).unlink()
 
 
 def _tear_the_manifest(folder: Path) -> None:
-    path = folder / template.MANIFEST
+    path = folder / cache.MANIFEST
     os.truncate(path, path.stat().st_size // 2)
 
 
@@ -151,8 +151,8 @@ def test_a_damaged_entry_still_gives_a_working_stack(
 def test_what_a_killed_build_left_is_neither_used_nor_kept(
     seedings: Callable[..., int], recipe: template.Recipe
 ) -> None:
-    half = entry(recipe).with_name(entry(recipe).name + template.PART)
-    abandoned = half.with_name("another-dataset" + template.PART)
+    half = entry(recipe).with_name(entry(recipe).name + cache.PART)
+    abandoned = half.with_name("another-dataset" + cache.PART)
     for folder in (half, abandoned):
         (folder / "data").mkdir(parents=True)
     assert seedings() == 1
@@ -209,12 +209,12 @@ def test_a_cache_that_cannot_be_written_is_named(
 def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FLASHCROWD_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", "/var/cache/me")
-    assert template.cache_folder() == Path("/var/cache/me/flashcrowd")
+    assert cache.cache_folder() == Path("/var/cache/me/flashcrowd")
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", "/home/me")
-    assert template.cache_folder() == Path("/home/me/.cache/flashcrowd")
+    assert cache.cache_folder() == Path("/home/me/.cache/flashcrowd")
     monkeypatch.setenv("FLASHCROWD_CACHE", "/elsewhere")
-    assert template.cache_folder() == Path("/elsewhere")
+    assert cache.cache_folder() == Path("/elsewhere")
 
 
 def test_a_cluster_is_stopped_cleanly_before_it_is_kept(seedings: Callable[..., int], recipe: template.Recipe) -> None:
