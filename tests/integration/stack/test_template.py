@@ -177,7 +177,7 @@ def test_whatever_a_cluster_is_made_of_names_it(recipe: template.Recipe, tmp_pat
 def test_the_least_recently_used_go(
     seedings: Callable[..., int], recipe: template.Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(template, "KEPT", 2)
+    monkeypatch.setattr(cache, "KEPT", 2)
     second, third = replace(recipe, seed=2), replace(recipe, seed=3)
     assert [seedings(recipe), seedings(second), seedings(recipe), seedings(third)] == [1, 1, 0, 1]
     assert [entry(of).exists() for of in (recipe, second, third)] == [True, False, True]
