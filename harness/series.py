@@ -36,9 +36,14 @@ class Combine(StrEnum):
 class Series:
     """A sampled series.
 
-    :param metric: metric whose samples it is made of; samples at one instant with different labels are summed
-    :param labels: only samples with these label values count; a value may be a ``|``-separated choice
-    :param per: metric that the value is divided by (its latest sample), such as the limit that it is a share of
+    :param metric: metric whose samples it is made of
+    :param labels: only samples with these label values count; a value may be a ``|``-separated choice, and ``*`` in it
+        stands for anything
+    :param per: metric that the value is divided by, such as the limit that it is a share of: its latest sample, or of a
+        ``rate`` its increase per second at the same time
+    :param per_kind: which of these ``per`` is
+    :param combine: how samples of one instant with different labels become one value; the largest is looked for after
+        each was divided by its own ``per``, a sum is divided by the sum
     """
 
     name: str
@@ -48,6 +53,7 @@ class Series:
     metric: str
     labels: Labels = field(default_factory=dict)
     per: str | None = None
+    per_kind: Kind = Kind.GAUGE
     combine: Combine = Combine.SUM
 
 
@@ -68,6 +74,74 @@ SAMPLED: tuple[Series, ...] = (
         kind=Kind.GAUGE,
         metric="container_memory_working_set_bytes",
         labels={"name": "postgres"},
+    ),
+    Series(
+        name="postgres.throttled",
+        unit="ratio",
+        meaning="share of the periods of its CPU quota in which the database server used it up and was stopped; only where it has a quota, as containers do",
+        kind=Kind.RATE,
+        metric="container_cpu_cfs_throttled_periods_total",
+        labels={"name": "postgres"},
+        per="container_cpu_cfs_periods_total",
+        per_kind=Kind.RATE,
+    ),
+    Series(
+        name="replica.cpu",
+        unit="ratio",
+        meaning="CPU of the busiest replica as a share of the cores it is allotted",
+        kind=Kind.RATE,
+        metric="container_cpu_usage_seconds_total",
+        labels={"name": "postgres-replica-*"},
+        per="flashcrowd_cpu_allotment_cores",
+        combine=Combine.MAX,
+    ),
+    Series(
+        name="replica.throttled",
+        unit="ratio",
+        meaning="share of the periods of its CPU quota in which the replica that was stopped most often was",
+        kind=Kind.RATE,
+        metric="container_cpu_cfs_throttled_periods_total",
+        labels={"name": "postgres-replica-*"},
+        per="container_cpu_cfs_periods_total",
+        per_kind=Kind.RATE,
+        combine=Combine.MAX,
+    ),
+    Series(
+        name="mongo.cpu",
+        unit="ratio",
+        meaning="CPU of the busiest member of the replica set as a share of the cores it is allotted",
+        kind=Kind.RATE,
+        metric="container_cpu_usage_seconds_total",
+        labels={"name": "mongo-*"},
+        per="flashcrowd_cpu_allotment_cores",
+        combine=Combine.MAX,
+    ),
+    Series(
+        name="mongo.memory",
+        unit="B",
+        meaning="memory of the member that uses the most: of a container without file pages not used lately, of a child process its private memory",
+        kind=Kind.GAUGE,
+        metric="container_memory_working_set_bytes",
+        labels={"name": "mongo-*"},
+        combine=Combine.MAX,
+    ),
+    Series(
+        name="mongo.throttled",
+        unit="ratio",
+        meaning="share of the periods of its CPU quota in which the member that was stopped most often was",
+        kind=Kind.RATE,
+        metric="container_cpu_cfs_throttled_periods_total",
+        labels={"name": "mongo-*"},
+        per="container_cpu_cfs_periods_total",
+        per_kind=Kind.RATE,
+        combine=Combine.MAX,
+    ),
+    Series(
+        name="oom_kills",
+        unit="",
+        meaning="processes inside the servers' containers that were killed for want of memory; where it was a server's main process its container ends with its counts, and the run says that the server died",
+        kind=Kind.TOTAL,
+        metric="container_oom_events_total",
     ),
     Series(
         name="postgres.connections",

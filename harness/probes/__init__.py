@@ -8,7 +8,7 @@ connection.py  their own connections, kept and never counted
 activity.py    what client connections do, and how long the longest has been at it
 blocking.py    who waits for whom; blocktree.py makes trees of it
 database.py    the server's own counters
-process.py     CPU and memory of the server's processes
+usage.py       CPU and memory of every server; process.py: of child processes, controlgroup.py: of containers
 harness.py     what the harness itself uses
 deadlocks.py   deadlocks and errors from the log; serverlog.py follows it, deadlock_report.py takes a report apart
 statements.py  what each statement cost, after the load minus before; plans.py explains the dearest

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from harness.clock import Origin
@@ -16,10 +17,10 @@ from harness.probes.database import DatabaseProbe
 from harness.probes.deadlocks import DeadlockProbe
 from harness.probes.harness import HarnessProbe
 from harness.probes.probe import FAILURES, Probe
-from harness.probes.process import ProcessProbe
 from harness.probes.sampler import Sampler
+from harness.probes.usage import Footprints, UsageProbe
 from harness.stack.postgres import Endpoint
-from harness.stack.stack import Stack
+from harness.stack.stack import Footprint, Stack
 
 JSONLOG_SINCE = 150000
 #: Statistics of the whole database and reading pg_stat_statements may take longer than a tick.
@@ -67,7 +68,7 @@ async def all_probes(stack: Stack, folder: Path, origin: Origin) -> AsyncIterato
     :raises OSError: a server cannot be reached; :class:`asyncpg.PostgresError` where it refuses
     """
     async with AsyncExitStack() as closing:
-        probes: list[Probe] = [HarnessProbe()]
+        probes: list[Probe] = [HarnessProbe(), UsageProbe(lambda: footprints(stack))]
         notes: list[str] = []
         postgres: PostgresProbes | None = None
         if stack.postgres is not None:
@@ -75,6 +76,15 @@ async def all_probes(stack: Stack, folder: Path, origin: Origin) -> AsyncIterato
             probes += postgres.probes
             notes += postgres.notes
         yield ProbeSet(probes=tuple(probes), postgres=postgres, notes=tuple(notes))
+
+
+def footprints(stack: Stack) -> Footprints:
+    """How to ask where CPU and memory of each server are read now."""
+    found = {name: server.footprint for name, server in stack.servers.items()}
+    main = stack.postgres
+    if main is not None and main.name not in found and main.postmaster_pid is not None:
+        found[main.name] = partial(Footprint, pid=main.postmaster_pid, confined=False, cpus=main.cpus)
+    return found
 
 
 @asynccontextmanager
@@ -97,8 +107,6 @@ async def postgres_probes(endpoint: Endpoint, folder: Path, origin: Origin) -> A
             BlockingProbe(blocking, folder),
             DatabaseProbe(database),
         ]
-        if endpoint.postmaster_pid is not None and endpoint.cpus is not None:
-            probes.append(ProcessProbe(endpoint.postmaster_pid, endpoint.cpus))
         deadlocks: DeadlockProbe | None = None
         notes: tuple[str, ...] = ()
         if endpoint.log_folder is None:

@@ -1,13 +1,14 @@
-"""CPU and memory of the database server, by its processes.
+"""CPU and memory of a server that is a child process, by it and its children.
 
 CPU is the live processes' own time and, so that what short-lived backends used is not lost, the time of those that ended, which
-the kernel keeps with the postmaster that waited for them. Memory is the private memory of all processes and, once, the shared
+the kernel keeps with the postmaster that waited for them. A mongod is one process of many threads: its clock counts them all,
+those that ended too. Memory is the private memory of all processes and, once, the shared
 memory, as far as the process that touched the most of it did (a lower bound: resident sizes would count it per backend,
 and asking the kernel for the exact share of each page of every process costs fifteen times as much as all of this).
 Pages that a backend inherited from the postmaster and has not written to are private to neither: what they count too much is
 asked of a few processes a second, in turn.
 
-On Linux a tick costs about 1.5 ms at 80 processes: of each two small files are read, of the postmaster three. Elsewhere psutil
+On Linux a tick costs about 1 ms at 80 processes: of each the clock and a small file are read, of the postmaster three files. Elsewhere psutil
 says what it can; memory is then not measured, since private and shared cannot be told apart.
 """
 
@@ -22,7 +23,6 @@ from typing import Protocol
 
 import psutil
 
-from harness.model import Sample
 from harness.probes.probe import Unmeasured
 
 GONE = "the server's main process has ended"
@@ -32,7 +32,6 @@ _ASKED_FIRST = 16  # before the load there are the server's own processes only
 _ASKED = 2
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
-_LABELS = {"name": "postgres"}
 
 
 class Tree(Protocol):
@@ -45,40 +44,13 @@ class Tree(Protocol):
         """Private memory of all and shared memory once; None where that cannot be told."""
 
 
-class ProcessProbe:
-    """CPU, memory and allotment of the server whose main process is ``pid``.
-
-    :param cpus: cores that the server is allotted
-    """
-
-    name = "process"
-
-    def __init__(self, pid: int, cpus: float) -> None:
-        self._tree: Tree = LinuxTree(pid) if Path(f"/proc/{pid}/schedstat").exists() else PortableTree(pid)
-        self._cpus = cpus
-        self._highest_s = 0.0
-
-    async def sample(self, at_s: float) -> list[Sample]:
-        """``container_cpu_usage_seconds_total``, ``container_memory_working_set_bytes``, ``flashcrowd_cpu_allotment_cores``."""
-        # The sources round differently, so that a process which ends may seem to give back a few milliseconds.
-        self._highest_s = max(self._highest_s, self._tree.cpu_s())
-        values: dict[str, float | None] = {
-            "container_cpu_usage_seconds_total": self._highest_s,
-            "container_memory_working_set_bytes": self._tree.memory_bytes(),
-            "flashcrowd_cpu_allotment_cores": float(self._cpus),
-        }
-        return [
-            Sample(at_s=at_s, metric=metric, value=value, labels=_LABELS)
-            for metric, value in values.items()
-            if value is not None
-        ]
-
-    async def close(self) -> None:
-        """Nothing is held."""
+def tree_of(pid: int) -> Tree:
+    """The processes of a server, by its main process."""
+    return LinuxTree(pid) if Path(f"/proc/{pid}/stat").exists() else PortableTree(pid)
 
 
 class LinuxTree:
-    """Reads /proc: CPU of the living to the nanosecond (``schedstat``), of those that ended to the clock tick."""
+    """Asks the kernel: CPU of the living to the nanosecond (the clock of each process), of those that ended to the clock tick."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
@@ -117,6 +89,8 @@ class LinuxTree:
     def _counted_twice(self, pids: Sequence[int]) -> float:
         """Bytes that are in the private memory of more than one process; who was not asked yet is taken to be like the others."""
         self._twice = {pid: twice for pid, twice in self._twice.items() if pid in pids}
+        if len(pids) == 1:
+            return 0.0  # and walking the pages of one large process would take long
         if time.monotonic() - self._asked_s >= _ASK_EVERY_S:
             fresh = [pid for pid in pids if pid not in self._twice]
             for pid in [*fresh, *self._twice][: _ASKED if self._twice else _ASKED_FIRST]:
@@ -140,8 +114,9 @@ class LinuxTree:
 
     def _lived_s(self, pid: int) -> float:
         try:
-            return int(_read(f"/proc/{pid}/schedstat").split()[0]) / 1e9
-        except (FileNotFoundError, ProcessLookupError):
+            # clock_getcpuclockid(3): a process's clock bears its inverted number and, in three bits, 2 for "as scheduled".
+            return time.clock_gettime(~pid << 3 | 2)
+        except OSError:
             return 0.0  # ended just now: the next reading finds it among those that ended
 
     def _ended_s(self) -> float:

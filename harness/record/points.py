@@ -21,6 +21,9 @@ Floats = NDArray[np.float64]
 #: Metrics with one sample per group that is not empty: a tick that wrote other metrics but no such sample counted nobody.
 COUNTED_BY_GROUP = frozenset({"pg_stat_activity_count"})
 
+#: What these labels tell apart is sampled by a probe each, so at one tick but not to the microsecond at one instant.
+_ASKED_APART = ("worker", "server", "member")
+
 #: Samples further apart than this many intervals have a gap between them: one late tick is none, one missed tick and a
 #: late one are.
 GAP_INTERVALS = 2.5
@@ -39,8 +42,11 @@ def points(run: Run, name: str) -> Points:
     parts = split(run, name)
     if series.kind is not Kind.GAUGE and not parts:
         return _empty()
-    combined = _combined(run, series, parts)
-    return _divided(run, series, combined) if series.per is not None else combined
+    if series.per is None:
+        return _combined(run, series, parts)
+    if series.combine is Combine.MAX:
+        return _combined(run, series, [(own, _divided(run, series, part, own)) for own, part in parts])
+    return _divided(run, series, _combined(run, series, parts), series.labels)
 
 
 def split(run: Run, name: str) -> list[tuple[Labels, Points]]:
@@ -90,12 +96,23 @@ def _raw(run: Run, metric: str, labels: Labels) -> list[tuple[Labels, Points]]:
 
 
 def fits(own: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
-    """Whether a sample's labels are among those wanted; a wanted value may be a ``|``-separated choice.
+    """Whether a sample's labels are among those wanted; a wanted value may be a ``|``-separated choice, with ``*`` for anything.
 
     >>> fits({"state": "idle"}, {"state": "idle|active"}), fits({}, {"state": "active"})
     (True, False)
+    >>> fits({"name": "mongo-2"}, {"name": "mongo-*"}), fits({"name": "postgres"}, {"name": "mongo-*"})
+    (True, False)
     """
-    return all(own.get(label) in choice.split("|") for label, choice in wanted.items())
+    return all(
+        label in own and any(_is_like(own[label], one) for one in choice.split("|")) for label, choice in wanted.items()
+    )
+
+
+def _is_like(value: str, wanted: str) -> bool:
+    before, star, after = wanted.partition("*")
+    if not star:
+        return value == wanted
+    return len(value) >= len(before) + len(after) and value.startswith(before) and value.endswith(after)
 
 
 def _rate(raw: Points) -> Points:
@@ -115,8 +132,7 @@ def _increase(raw: Points) -> Points:
 
 def _combined(run: Run, series: Series, parts: list[tuple[Labels, Points]]) -> Points:
     """One value per instant of all combinations of labels."""
-    workers = {labels.get("worker") for labels, _ in parts}
-    if len(workers) > 1:
+    if any(len({labels.get(label) for labels, _ in parts}) > 1 for label in _ASKED_APART):
         parts = _aligned(parts, float(run.meta.get("interval_s", 1.0)))
         if series.combine is Combine.SUM:
             return _sum_of_all_present(parts)
@@ -148,7 +164,7 @@ def _zero_instants(run: Run, series: Series) -> Points:
 
 
 def _aligned(parts: list[tuple[Labels, Points]], interval_s: float) -> list[tuple[Labels, Points]]:
-    """The same points with their times moved to the nearest tick: workers tick together, but not to the microsecond."""
+    """The same points with their times moved to the nearest tick: they tick together, but not to the microsecond."""
     moved = []
     for labels, part in parts:
         ticks, last = np.unique(np.round(part.at_s / interval_s)[::-1], return_index=True)
@@ -184,19 +200,34 @@ def _sum_carried(parts: Iterable[Points]) -> Points:
     return Points(at_s=instants, value=total)
 
 
-def _divided(run: Run, series: Series, value: Points) -> Points:
-    """The points divided by the latest sample of the metric that they are a share of."""
+def _divided(run: Run, series: Series, value: Points, labels: Labels) -> Points:
+    """The points divided by the metric that they are a share of.
+
+    :param labels: of the points; the metric that they are divided by need not bear all of them
+    """
     assert series.per is not None
-    # The limit need not bear all labels of what it limits.
-    divisors = [(own, raw) for own, raw in _raw(run, series.per, {}) if fits(own, _shared(series.labels, own))]
-    divisor = _sum_carried(raw for _, raw in divisors)
+    divisors = [raw for own, raw in _raw(run, series.per, {}) if fits(own, _shared(labels, own))]
+    if series.per_kind is Kind.RATE:
+        divisor = _sum_carried(_rate(raw) for raw in divisors)
+        value = _at(value, divisor.at_s)
+    else:
+        divisor = _sum_carried(divisors)
     if not len(divisor.at_s) or not len(value.at_s):
         return _empty()
     # A limit that is first read a moment after what it limits, in the same tick, holds for that tick too.
     latest = np.maximum(np.searchsorted(divisor.at_s, value.at_s, side="right") - 1, 0)
     by = divisor.value[latest]
     good = by > 0
-    return Points(at_s=value.at_s[good], value=value.value[good] / by[good])
+    share = np.divide(value.value, by, out=np.zeros(len(by)), where=good)
+    if series.per_kind is Kind.RATE and good.any():
+        good = good | (value.value == 0)  # nothing of nothing, in a moment when the counters that do count stood still
+    return Points(at_s=value.at_s[good], value=share[good])
+
+
+def _at(points: Points, instants: Floats) -> Points:
+    """Those of the points that are of one of the instants."""
+    there = np.isin(points.at_s, instants)
+    return Points(at_s=points.at_s[there], value=points.value[there])
 
 
 def _shared(labels: Labels, own: Labels) -> Labels:

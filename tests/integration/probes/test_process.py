@@ -19,7 +19,7 @@ BURN = "SELECT count(*) FROM generate_series(1, 4000000) i WHERE i % 7 = 3"
 
 
 async def test_what_a_session_burns_is_in_it(probe_set: ProbeSet, crowd: Crowd) -> None:
-    process = probe(probe_set, "process")
+    process = probe(probe_set, "usage")
     session = await crowd.join()
     backend = psutil.Process(session.get_server_pid())
     await session.fetchval(BURN)
@@ -36,7 +36,7 @@ async def test_what_a_session_burns_is_in_it(probe_set: ProbeSet, crowd: Crowd) 
 
 
 async def test_what_a_session_burnt_stays_after_it_has_ended(probe_set: ProbeSet, crowd: Crowd) -> None:
-    process = probe(probe_set, "process")
+    process = probe(probe_set, "usage")
     before = total(await process.sample(1.0), CPU)
     session = await crowd.join()
     pid = session.get_server_pid()
@@ -63,7 +63,7 @@ async def test_memory_is_the_private_share_of_each_page_and_the_most_that_one_pr
     if not Path(f"/proc/{main.pid}/smaps_rollup").exists():
         pytest.skip("this system does not tell the exact share")
     # the first reading asks many processes what they share, so it is near already
-    measured = total(await probe(probe_set, "process").sample(1.0), MEMORY)
+    measured = total(await probe(probe_set, "usage").sample(1.0), MEMORY)
     private = sum(_rollup(one.pid, "Pss_Anon") for one in family)
     shared = sum(_rollup(one.pid, "Pss_Shmem") for one in family)
     largest = max(one.memory_info().shared for one in family)
@@ -75,7 +75,7 @@ async def test_memory_is_the_private_share_of_each_page_and_the_most_that_one_pr
 
 
 async def test_the_allotment_is_the_endpoints(probe_set: ProbeSet, postgres: Endpoint) -> None:
-    samples = await probe(probe_set, "process").sample(1.0)
+    samples = await probe(probe_set, "usage").sample(1.0)
     assert total(samples, "flashcrowd_cpu_allotment_cores", name="postgres") == postgres.cpus
 
 

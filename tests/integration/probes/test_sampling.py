@@ -146,9 +146,9 @@ async def test_a_server_that_dies_is_a_gap_to_the_end_and_holds_up_nothing(
     with EmbeddedStack.up(Topology(), dataset, scale=SCALE, seed=SEED, say=lambda line: None) as stack:
         async with all_probes(stack, tmp_path, origin) as probe_set:
             async with sampling(probe_set, tmp_path, origin, 0.1) as sampler:
-                await until(sees(sampler, *BY_SQL, "process"))
+                await until(sees(sampler, *BY_SQL, "usage"))
                 os.kill(stack.postgres.postmaster_pid, signal.SIGKILL)
-                await until(sees_none(sampler, *BY_SQL, "process"))
+                await until(sees_none(sampler, *BY_SQL, "usage"))
             samples, events = SampleWriter(tmp_path), EventWriter(tmp_path)
             try:
                 last = Sampler(probe_set.probes, samples, events, origin)
@@ -157,8 +157,8 @@ async def test_a_server_that_dies_is_a_gap_to_the_end_and_holds_up_nothing(
             finally:
                 samples.close()
                 events.close()
-            assert not {*BY_SQL, "process"} & last.latest.keys()
+            assert not {*BY_SQL, "usage"} & last.latest.keys()
             assert "harness" in last.latest
     run = recorded(tmp_path)
-    assert "the server's main process has ended" in str(gaps(run, "begin")["process"][-1].fields["reason"])
+    assert "the server's main process has ended" in str(gaps(run, "begin")["usage"][-1].fields["reason"])
     assert gaps(run, "begin").keys() == gaps(run, "end").keys()

@@ -94,7 +94,7 @@ def test_the_postmaster(place: Place) -> None:
         "ok", "connection_lost", "connection_refused", "57P01", "57P02", "cut_off",
     }  # fmt: skip
     gaps = ask(run, "SELECT DISTINCT fields ->> 'probe' FROM events WHERE kind = 'gap'")
-    assert {("activity",), ("database",), ("process",)} <= set(gaps)
+    assert {("activity",), ("database",), ("usage",)} <= set(gaps)
     died = ask(run, "SELECT at_s FROM events WHERE kind = 'server' AND fields ->> 'state' = 'died'")
     assert len(died) == 1
     assert "Traceback" not in command.printed

@@ -38,7 +38,7 @@ def test_every_probe_samples_ten_times_a_second(quiet: Path) -> None:
         [TRAFFIC_S],
     )
     ticks = {(probe, second): count for probe, second, count in counted}
-    for probe in ("activity", "blocking", "database", "process", "deadlocks", "harness"):
+    for probe in ("activity", "blocking", "database", "usage", "deadlocks", "harness"):
         for second in range(TRAFFIC_S):
             # A tick that was late by a moment may fall into the next second, none is taken twice.
             assert PER_S - 2 <= ticks[probe, second] <= PER_S + 1, (probe, second, ticks)  # type: ignore[operator]

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from harness.probes.probe import Unmeasured
-from harness.probes.process import LinuxTree, PortableTree, ProcessProbe, Tree
+from harness.probes.process import LinuxTree, PortableTree, Tree
 
 # On a line it burns about 0.2 s of CPU in a child that then ends, and answers with what the kernel says the child used.
 _PARENT = """
@@ -124,17 +124,28 @@ def test_a_server_that_nobody_has_waited_for_is_gone_too() -> None:
             LinuxTree(process.pid).cpu_s()
 
 
-async def test_the_counter_never_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    probe = ProcessProbe(os.getpid(), 2)
-    readings = iter([5.0, 4.99, 5.5])
-    monkeypatch.setattr(type(probe._tree), "cpu_s", lambda self: next(readings))
-    values = []
-    for at_s in (1.0, 2.0, 3.0):
-        samples = {sample.metric: sample for sample in await probe.sample(at_s)}
-        values.append(samples["container_cpu_usage_seconds_total"].value)
-    assert values == [5.0, 5.0, 5.5]
-    assert samples["flashcrowd_cpu_allotment_cores"].value == 2.0
-    assert samples["flashcrowd_cpu_allotment_cores"].labels == {"name": "postgres"}
+@needs_proc
+def test_the_time_of_threads_that_ended_is_kept() -> None:
+    code = """
+import sys, threading, time
+def burn():
+    while time.thread_time() < 0.2:
+        pass
+for line in sys.stdin:
+    one = threading.Thread(target=burn)
+    one.start()
+    one.join()
+    print(time.process_time(), flush=True)
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        own = _burn(process)
+        measured = LinuxTree(process.pid).cpu_s()
+        _pipe(process.stdin).close()
+        process.wait(10)
+    assert own > 0.2
+    assert measured == pytest.approx(own, abs=0.02)
 
 
 def _shared_rss(pid: int) -> int:

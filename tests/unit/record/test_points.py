@@ -101,3 +101,44 @@ def test_nothing_sampled_is_no_points(tmp_path: Path, name: str) -> None:
 def test_unknown_series_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"postgres\.cpus"):
         points(RunBuilder(folder=tmp_path).write(), "postgres.cpus")
+
+
+CPU, CORES = "container_cpu_usage_seconds_total", "flashcrowd_cpu_allotment_cores"
+PERIODS, THROTTLED = "container_cpu_cfs_periods_total", "container_cpu_cfs_throttled_periods_total"
+
+
+def test_the_worst_of_several_servers_is_a_share_of_its_own_cores(tmp_path: Path) -> None:
+    builder = RunBuilder(folder=tmp_path / "run")
+    builder.every_second("usage", CPU, [0.0, 1.0, 2.0], name="mongo-1")  # half of two cores
+    builder.every_second("usage", CORES, [2.0, 2.0, 2.0], name="mongo-1")
+    builder.every_second("usage", CPU, [9.0, 9.9, 10.2], name="mongo-2")  # 90 %, then 30 % of one
+    builder.every_second("usage", CORES, [1.0, 1.0, 1.0], name="mongo-2")
+    builder.every_second("usage", CPU, [0.0, 5.0, 10.0], name="postgres")
+    builder.every_second("usage", CORES, [1.0, 1.0, 1.0], name="postgres")
+    found = points(builder.write(), "mongo.cpu")
+    assert found.at_s.tolist() == [1.0, 2.0]
+    assert found.value.tolist() == pytest.approx([0.9, 0.5])
+
+
+def test_a_server_that_is_gone_leaves_the_worst_of_the_others(tmp_path: Path) -> None:
+    builder = RunBuilder(folder=tmp_path / "run")
+    for name, values in (("postgres-replica-1", [0.0, 0.2, 0.4, 0.6]), ("postgres-replica-2", [0.0, 0.9, None, None])):
+        builder.every_second("usage", CPU, values, name=name)
+        builder.every_second("usage", CORES, [1.0], name=name)
+    assert points(builder.write(), "replica.cpu").value.tolist() == pytest.approx([0.9, 0.2, 0.2])
+
+
+def test_a_share_of_two_counters(tmp_path: Path) -> None:
+    builder = RunBuilder(folder=tmp_path / "run")
+    builder.every_second("usage", PERIODS, [100.0, 110.0, 120.0, 120.0, None, 140.0], name="postgres")
+    builder.every_second("usage", THROTTLED, [7.0, 7.0, 15.0, 15.0, None, 20.0], name="postgres")
+    found = points(builder.write(), "postgres.throttled")
+    assert found.at_s.tolist() == [1.0, 2.0, 3.0, 5.0]
+    assert found.value.tolist() == [0.0, 0.8, 0.0, 0.25]
+
+
+def test_without_a_quota_there_is_no_share_of_its_periods(tmp_path: Path) -> None:
+    builder = RunBuilder(folder=tmp_path / "run")
+    builder.every_second("usage", PERIODS, [0.0, 0.0, 0.0], name="postgres")
+    builder.every_second("usage", THROTTLED, [0.0, 0.0, 0.0], name="postgres")
+    assert not len(points(builder.write(), "postgres.throttled").at_s)
