@@ -61,6 +61,17 @@ def put_into(target: Path, recipe: Recipe, build: Callable[[Path], None], say: S
     :param build: makes it at the path that it is given, where the cache has none
     :raises StackError: the cache cannot be written; and what ``build`` raises
     """
+    with held(recipe, build, say) as data:
+        copy_tree(data, target)
+
+
+@contextmanager
+def held(recipe: Recipe, build: Callable[[Path], None], say: Say) -> Iterator[Path]:
+    """A seeded data folder to copy from, where the cache keeps it: nobody changes it meanwhile.
+
+    :param build: makes it at the path that it is given, where the cache has none
+    :raises StackError: the cache cannot be written; and what ``build`` raises
+    """
     clusters = cache_folder() / "clusters"
     try:
         clusters.mkdir(parents=True, exist_ok=True)
@@ -72,7 +83,7 @@ def put_into(target: Path, recipe: Recipe, build: Callable[[Path], None], say: S
                     say(f"the cached dataset is damaged ({damage}): making it anew")
                 _make(entry, recipe, build)
             os.utime(entry)
-            copy_tree(entry / "data", target)
+            yield entry / "data"
         _prune(clusters, keep=entry)
     except OSError as error:
         raise StackError(

@@ -9,9 +9,8 @@
 
 from __future__ import annotations
 
-import re
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
@@ -20,7 +19,7 @@ import psutil
 import psycopg
 
 from harness.dataset import Fixture
-from harness.errors import DefinitionError, StackError
+from harness.errors import StackError
 from harness.model import PostgresServer
 from harness.stack import processes
 from harness.stack.cores import Held
@@ -32,32 +31,9 @@ from harness.stack.embedded import port as ports
 from harness.stack.embedded import server as servers
 from harness.stack.embedded.instance import Instance
 from harness.stack.embedded.server import Server
-from harness.stack.embedded.template import DATABASE
 from harness.stack.postgres import Endpoint
-
-RESET_S = 60.0
-
-#: Settings that the harness needs for itself: where the server is, and where and how it writes its log.
-RESERVED = (
-    "config_file",
-    "data_directory",
-    "external_pid_file",
-    "hba_file",
-    "ident_file",
-    "listen_addresses",
-    "log_destination",
-    "log_directory",
-    "log_file_mode",
-    "log_filename",
-    "log_line_prefix",
-    "log_rotation_age",
-    "log_rotation_size",
-    "log_timezone",
-    "logging_collector",
-    "port",
-    "unix_socket_directories",
-)
-PRELOADED = "pg_stat_statements"
+from harness.stack.postgres_settings import JSONLOG_SINCE, full_settings, major_version, settings_in_force
+from harness.stack.seeding import APPLICATION_USER, DATABASE, SUPERUSER, reset_database
 
 
 class EmbeddedPostgres:
@@ -71,7 +47,8 @@ class EmbeddedPostgres:
         self._instance = instance
         self._marks: dict[str, int] = {}
         self.endpoint = endpoint
-        self._settings = self._read_settings()
+        with self._admin() as admin:
+            self._settings = settings_in_force(admin)
 
     @classmethod
     @contextmanager
@@ -98,7 +75,8 @@ class EmbeddedPostgres:
         recipe = template.Recipe(fixture=fixture, scale=scale, seed=seed, binaries=binaries, account=account)
         with instances.make(account) as instance:
             template.put_into(instance.data, recipe, say)
-            settings = _settings(asked.settings, instance, has_json=_major(binaries.version) >= 15)
+            has_json = major_version(binaries.version) >= JSONLOG_SINCE
+            settings = full_settings(asked.settings, log_folder=str(instance.log), has_json=has_json)
             server = servers.start(instance, binaries=binaries, account=account, settings=settings, cores=held.cores)
             try:
                 endpoint = _endpoint(server, instance, held, tuple(notes))
@@ -116,10 +94,7 @@ class EmbeddedPostgres:
         """
         try:
             with self._admin() as admin:
-                admin.execute(f"SET statement_timeout = {RESET_S * 1000:.0f}".encode())
-                admin.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)".encode())
-                template.copy_database(admin)
-                admin.execute("SELECT pg_stat_statements_reset()")
+                reset_database(admin)
         except psycopg.Error as error:
             died = self.check_alive()
             raise StackError(f"the database could not be reset: {error}{died or self._server.last_lines()}") from error
@@ -174,58 +149,6 @@ class EmbeddedPostgres:
                     found.append(process)
         return found
 
-    def _read_settings(self) -> dict[str, str]:
-        with self._admin() as admin:
-            rows = admin.execute(
-                "SELECT name, current_setting(name) FROM pg_settings"
-                " WHERE source IN ('configuration file', 'command line') ORDER BY name"
-            ).fetchall()
-        return {name: value for name, value in rows if name not in RESERVED}
-
-
-def check_settings(settings: Mapping[str, str]) -> None:
-    for name, value in settings.items():
-        if name.lower() in RESERVED:
-            raise DefinitionError(
-                where="topology.postgres", field=f"settings[{name!r}]", value=value, expected="left to the harness"
-            )
-
-
-def _settings(asked: Mapping[str, str], instance: Instance, *, has_json: bool) -> dict[str, str]:
-    """The server's settings: its own defaults, what measuring needs, and what the incident asks for."""
-    preload = [name.strip() for name in asked.get("shared_preload_libraries", "").split(",") if name.strip()]
-    if PRELOADED not in preload:
-        preload.append(PRELOADED)
-    return {
-        "pg_stat_statements.track": "all",
-        "track_io_timing": "on",
-        "track_activity_query_size": "16kB",
-        "timezone": "UTC",
-        **asked,
-        "shared_preload_libraries": ",".join(preload),
-        "logging_collector": "on",
-        "log_destination": "stderr,jsonlog" if has_json else "stderr",
-        "log_directory": str(instance.log),
-        "log_filename": "postgres.log",  # one file: jsonlog puts postgres.json beside it
-        "log_rotation_age": "0",
-        "log_rotation_size": "0",
-        "log_timezone": "UTC",
-    }
-
-
-def _major(version: str) -> int:
-    """The major version in what ``postgres --version`` says.
-
-    >>> _major("postgres (PostgreSQL) 18.6"), _major("postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)")
-    (18, 15)
-    >>> _major("postgres (PostgreSQL) 19beta1")
-    19
-    """
-    match = re.search(r"\(PostgreSQL\) (\d+)", version)
-    if match is None:
-        raise StackError(f"{version!r} is not what a postgres says of its version")
-    return int(match[1])
-
 
 def _endpoint(server: Server, instance: Instance, held: Held, notes: tuple[str, ...]) -> Endpoint:
     with server.connect(DATABASE) as connection:
@@ -237,8 +160,8 @@ def _endpoint(server: Server, instance: Instance, held: Held, notes: tuple[str, 
         return Endpoint(
             host=ports.HOST,
             port=server.port,
-            user=servers.SUPERUSER,
-            application_user=template.APPLICATION_USER,
+            user=SUPERUSER,
+            application_user=APPLICATION_USER,
             database=DATABASE,
             version=row[0].split()[0],
             version_num=connection.info.server_version,

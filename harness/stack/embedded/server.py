@@ -27,8 +27,8 @@ from harness.stack.embedded.binaries import Binaries
 from harness.stack.embedded.instance import Instance
 from harness.stack.embedded.shared_memory import SharedMemory
 from harness.stack.processes import Identity
+from harness.stack.seeding import SUPERUSER
 
-SUPERUSER = "postgres"
 STDERR = "postmaster.stderr"
 READY_S = 60.0  # a slow disk after a crash; from the cache it takes a fraction of a second
 PORTS_TRIED = 5

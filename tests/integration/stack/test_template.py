@@ -13,6 +13,7 @@ import pytest
 from harness import dataset as datasets
 from harness.errors import StackError
 from harness.model import Dataset, Topology
+from harness.stack import seeding
 from harness.stack.embedded import EmbeddedStack, cache, template
 from harness.stack.embedded import account as accounts
 from harness.stack.embedded import binaries as programs
@@ -231,6 +232,6 @@ def test_a_cluster_is_stopped_cleanly_before_it_is_kept(seedings: Callable[..., 
                 shown = connection.execute("SELECT current_setting('fsync'), current_setting('wal_level')").fetchone()
                 assert shown == ("on", "replica")  # building without durability is not inherited
                 names = connection.execute("SELECT datname FROM pg_database WHERE NOT datallowconn").fetchall()
-                assert (template.TEMPLATE,) in names
+                assert (seeding.TEMPLATE,) in names
         finally:
             server.stop()
