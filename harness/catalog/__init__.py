@@ -5,6 +5,7 @@ in the package ``loadtests`` beside this one, or in the folder that FLASHCROWD_L
 hyphens for underscores, so adding one takes a folder and nothing else, and a broken one does not stand in another's way.
 
 definition.py      what of a declaration is refused, in words
+timeline.py        what of a timeline is refused
 declared_types.py  whether a declaration's values have the types that the nouns say
 operations.py      whether users.py and the variants have the operations, without importing them
 """

@@ -61,7 +61,12 @@ def _of_union(declared: object, value: object, path: str) -> Iterator[TypeProble
         return
     # A value of one of the classes that has something wrong inside is told so, rather than that it is of no class.
     for choice in choices:
-        if dataclasses.is_dataclass(choice) and isinstance(choice, type) and isinstance(value, choice):
+        whole = typing.get_origin(choice) or choice
+        if (
+            (dataclasses.is_dataclass(choice) or whole is tuple)
+            and isinstance(whole, type)
+            and isinstance(value, whole)
+        ):
             yield from _problems(choice, value, path)
             return
     yield TypeProblem(field=path, value=value, expected=" or ".join(_name(choice) for choice in choices))

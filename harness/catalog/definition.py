@@ -11,6 +11,7 @@ from typing import NoReturn
 from harness import dataset
 from harness.catalog.declared_types import type_problem
 from harness.catalog.operations import check_operations
+from harness.catalog.timeline import timeline_problem
 from harness.criteria import ALL_OPERATIONS, parse
 from harness.errors import DefinitionError
 from harness.model import (
@@ -57,6 +58,7 @@ class _Check:
         self._servers(incident)
         self._traffic(incident.traffic)
         self._variants(incident)
+        self._timelines(incident)
         self._criteria(incident)
         self._dataset(incident)
         check_operations(incident, self._path)
@@ -228,6 +230,17 @@ class _Check:
             names,
             "at least one with by_default: `run` takes those when none is named",
         )
+
+    def _timelines(self, incident: Incident) -> None:
+        declared = {"timeline": incident.timeline}
+        declared |= {
+            f"variants[{number}].timeline": variant.timeline
+            for number, variant in enumerate(incident.variants)
+            if variant.timeline is not None
+        }
+        for field, steps in declared.items():
+            if problem := timeline_problem(steps, field, incident.topology, incident.traffic):
+                self._refuse(problem.field, problem.value, problem.expected)
 
     def _criteria(self, incident: Incident) -> None:
         self._distinct("symptoms", [symptom.name for symptom in incident.symptoms])

@@ -5,6 +5,7 @@ bytes, shares ratios; ``None`` means not measured or not declared, never 0.
 
 system.py    declared: servers, dataset, application
 traffic.py   declared: phases of arrivals, retries
+timeline.py  declared: what is done to the servers meanwhile
 incident.py  declared: incident, variants, symptoms, thresholds, criteria
 observed.py  what a run leaves: samples, events, outcomes of requests
 judged.py    findings, invariants, verdicts
@@ -14,34 +15,70 @@ from harness.model.incident import Comparator, Criterion, Expect, Incident, Sour
 from harness.model.judged import DeadlockCount, Finding, Invariant, Status, VariantVerdict, Verdict
 from harness.model.observed import Event, Labels, Outcome, Sample
 from harness.model.system import Application, Connections, Dataset, Driver, PostgresServer, Topology
+from harness.model.timeline import (
+    Action,
+    AddReplica,
+    CreateIndex,
+    CreateMongoIndex,
+    CutOff,
+    DropIndex,
+    DropMongoIndex,
+    Failpoint,
+    FlushCache,
+    Kill,
+    Pause,
+    RunCommand,
+    RunProgram,
+    RunSql,
+    SetCpus,
+    Step,
+    Stop,
+)
 from harness.model.traffic import Constant, OpenPhase, Phase, Process, Ramp, Retry, Spike, Traffic, Users
 
 __all__ = [
+    "Action",
+    "AddReplica",
     "Application",
     "Comparator",
     "Connections",
     "Constant",
+    "CreateIndex",
+    "CreateMongoIndex",
     "Criterion",
+    "CutOff",
     "Dataset",
     "DeadlockCount",
     "Driver",
+    "DropIndex",
+    "DropMongoIndex",
     "Event",
     "Expect",
+    "Failpoint",
     "Finding",
+    "FlushCache",
     "Incident",
     "Invariant",
+    "Kill",
     "Labels",
     "OpenPhase",
     "Outcome",
+    "Pause",
     "Phase",
     "PostgresServer",
     "Process",
     "Ramp",
     "Retry",
+    "RunCommand",
+    "RunProgram",
+    "RunSql",
     "Sample",
+    "SetCpus",
     "Source",
     "Spike",
     "Status",
+    "Step",
+    "Stop",
     "Symptom",
     "Threshold",
     "Topology",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from harness.model.system import Application, Dataset, Topology
+from harness.model.timeline import Step
 from harness.model.traffic import Traffic
 
 
@@ -79,12 +80,14 @@ class Variant:
 
     :param name: also the module under the incident's ``variants`` package that holds its operations
     :param by_default: whether ``run`` takes it when no variant is named
+    :param timeline: what is done during its run in place of the incident's timeline; None: the incident's
     """
 
     name: str
     story: str
     expect: Expect
     by_default: bool = True
+    timeline: tuple[Step, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +103,7 @@ class Source:
 class Incident:
     """What happened, declared.
 
+    :param timeline: what is done to the servers during a run of any variant that declares none itself
     :param drain_s: after the last arrival, how long requests in flight may still finish before they are cut off
     """
 
@@ -115,6 +119,7 @@ class Incident:
     symptoms: tuple[Symptom, ...]
     thresholds: tuple[Threshold, ...] = ()
     drain_s: float = 10.0
+    timeline: tuple[Step, ...] = ()
 
     def variant(self, name: str) -> Variant:
         """The variant of that name.
@@ -125,3 +130,11 @@ class Incident:
             if variant.name == name:
                 return variant
         raise KeyError(name)
+
+    def steps(self, name: str) -> tuple[Step, ...]:
+        """What is done to the servers during a run of the variant of that name.
+
+        :raises KeyError: there is none
+        """
+        own = self.variant(name).timeline
+        return self.timeline if own is None else own

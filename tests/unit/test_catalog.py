@@ -287,3 +287,31 @@ def test_a_sibling_of_another_incident_is_none_of_these(own: Path) -> None:
     text = "from loadtests.crafting_burst.variants.after import craft as enter, view_recipe as leave\n"
     (own / "stampede" / "variants" / "after.py").write_text(text)
     assert load("stampede").name == "stampede"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field"),
+    [
+        ("drain_s=5.0,", "drain_s=5.0, timeline=(Step(at_s=99, action=AddReplica()),),", "timeline[0].at_s"),
+        (
+            "expect=Expect.FIXED)",
+            "expect=Expect.FIXED, timeline=(Step(at_s=9, action=Pause(server='mongo-1')),))",
+            "variants[1].timeline[0].action.server",
+        ),
+    ],
+)
+def test_a_timeline_is_checked_too(own: Path, old: str, new: str, field: str) -> None:
+    path = own / "stampede" / "incident.py"
+    path.write_text(INCIDENT.replace(old, new))
+    error = refusal()
+    assert (error.where, error.field) == (str(path), field)
+
+
+def test_a_variants_timeline_stands_in_place_of_the_incidents(own: Path) -> None:
+    text = INCIDENT.replace("drain_s=5.0,", "drain_s=5.0, timeline=(Step(at_s=9, action=Pause(server='postgres')),),")
+    (own / "stampede" / "incident.py").write_text(
+        text.replace("expect=Expect.FIXED)", "expect=Expect.FIXED, timeline=())")
+    )
+    incident = load("stampede")
+    assert [step.at_s for step in incident.steps("before")] == [9]
+    assert incident.steps("after") == ()
