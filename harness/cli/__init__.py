@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from harness.cli.gc import gc_command
+from harness.cli.images import images_app
 from harness.cli.list import list_command
 from harness.cli.report import report_command
 from harness.cli.run import run_command
@@ -31,6 +32,7 @@ app.command("run")(run_command)
 app.command("report")(report_command)
 app.command("up")(up_command)
 app.command("gc")(gc_command)
+app.add_typer(images_app, name="images")
 
 #: What Typer makes of a KeyboardInterrupt.
 _TYPERS_INTERRUPTED = 130

@@ -1,0 +1,197 @@
+"""Which images the servers run from, and the making of those that need no registry.
+
+An image is, in this order: the one that the environment names (FLASHCROWD_POSTGRES_IMAGE, FLASHCROWD_MONGO_IMAGE); the
+official one, pinned, where the engine has it or can pull it; the one that ``flashcrowd images build`` made.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+
+import docker
+import requests
+from docker.errors import APIError, DockerException, ImageNotFound
+
+from harness.errors import StackError
+from harness.stack.docker.recipes import Recipe
+
+LABEL = "io.flashcrowd.image"
+MADE_OF_LABEL = "io.flashcrowd.made-of"
+#: A registry that is there says something at once and goes on saying how far it is.
+REGISTRY_SILENT_S = 5.0
+#: Two hundred megabytes are sent, written and run.
+BUILD_S = 300.0
+
+
+class Origin(StrEnum):
+    """Where an image comes from."""
+
+    NAMED = "named"  # by the user
+    OFFICIAL = "official"
+    OFFLINE = "offline"  # made by ``flashcrowd images build``
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """An image that the engine has.
+
+    :param reference: as people name it, such as ``postgres:18``
+    :param id: as the engine names it; the same content, the same id
+    :param made_of: the packages in one that was made here, else None
+    """
+
+    reference: str
+    id: str
+    origin: Origin
+    made_of: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What may be had for one kind of server.
+
+    :param name: for ``flashcrowd images build``
+    :param variable: the environment variable that names another
+    """
+
+    name: str
+    variable: str
+    official: str
+    offline: str
+
+
+POSTGRES = Wanted(
+    name="postgres", variable="FLASHCROWD_POSTGRES_IMAGE", official="postgres:18", offline="flashcrowd/postgres:18"
+)
+MONGO = Wanted(name="mongo", variable="FLASHCROWD_MONGO_IMAGE", official="mongo:8", offline="flashcrowd/mongo:6")
+
+#: Registries that did not answer are not asked again by the same process.
+_not_pulled: dict[str, str] = {}
+
+
+def postgres_image(client: docker.DockerClient) -> Image:
+    """The image for PostgreSQL servers.
+
+    :raises StackError: there is none, and how to get one
+    """
+    return _image(client, POSTGRES)
+
+
+def mongo_image(client: docker.DockerClient) -> Image:
+    """The image for the members of a MongoDB replica set.
+
+    :raises StackError: there is none, and how to get one
+    """
+    return _image(client, MONGO)
+
+
+def build(client: docker.DockerClient, recipe: Recipe, say: Callable[[str], None]) -> Image:
+    """Make an image, unless the engine has it as it would be made.
+
+    :raises StackError: the engine did not make it; what it said last
+    """
+    key = recipe.key()
+    before = _of_engine(client, recipe.tag, Origin.OFFLINE)
+    if before is not None and _labels(client, before).get(LABEL) == key:
+        say(f"{recipe.tag}: there already, made of {recipe.made_of}")
+        return before
+    say(f"{recipe.tag}: making it of {recipe.made_of}")
+    labels = {LABEL: key, MADE_OF_LABEL: recipe.made_of}
+    last = ""
+    try:
+        with tempfile.TemporaryFile() as context:
+            recipe.write_context(context)
+            context.seek(0)
+            for line in client.api.build(
+                fileobj=context,
+                custom_context=True,
+                tag=recipe.tag,
+                buildargs=recipe.arguments,
+                labels=labels,
+                rm=True,
+                forcerm=True,
+                decode=True,
+                timeout=BUILD_S,
+            ):
+                if "error" in line:
+                    raise StackError(f"{recipe.tag}: the engine could not make it: {line['error']}\n{last}".rstrip())
+                last = (last + line.get("stream", ""))[-2000:]
+    except (DockerException, requests.RequestException, OSError) as error:
+        raise StackError(f"{recipe.tag}: the engine could not make it: {error}\n{last}".rstrip()) from error
+    made = _of_engine(client, recipe.tag, Origin.OFFLINE)
+    if made is None:
+        raise StackError(f"{recipe.tag}: the engine made it and does not have it:\n{last}")
+    if before is not None and before.id != made.id:
+        with suppress(APIError):  # a container of it may still be there
+            client.api.remove_image(before.id)
+    return made
+
+
+def _image(client: docker.DockerClient, wanted: Wanted) -> Image:
+    try:
+        named = os.environ.get(wanted.variable, "")
+        if named:
+            image = _of_engine(client, named, Origin.NAMED) or _pulled(client, named, Origin.NAMED)
+            if image is None:
+                raise StackError(
+                    f"{wanted.variable}={named}: the engine does not have this image and cannot pull it "
+                    f"({_not_pulled[named]}): name another, or unset it"
+                )
+            return image
+        image = (
+            _of_engine(client, wanted.official, Origin.OFFICIAL)
+            or _pulled(client, wanted.official, Origin.OFFICIAL)
+            or _of_engine(client, wanted.offline, Origin.OFFLINE)
+        )
+    except (DockerException, requests.RequestException) as error:
+        raise StackError(f"the Docker engine does not say which images it has: {error}") from error
+    if image is None:
+        raise StackError(
+            f"no image for {wanted.name}: the engine has no {wanted.official}, cannot pull it "
+            f"({_not_pulled[wanted.official]}), and has no {wanted.offline}: make one without a registry with "
+            f"`flashcrowd images build {wanted.name}`, or name one with {wanted.variable}"
+        )
+    return image
+
+
+def _of_engine(client: docker.DockerClient, reference: str, origin: Origin) -> Image | None:
+    """The image as the engine has it; None where it does not."""
+    try:
+        found = client.api.inspect_image(reference)
+    except ImageNotFound:
+        return None
+    labels = found["Config"].get("Labels") or {}
+    return Image(reference=reference, id=found["Id"], origin=origin, made_of=labels.get(MADE_OF_LABEL))
+
+
+def _labels(client: docker.DockerClient, image: Image) -> dict[str, str]:
+    labels: dict[str, str] | None = client.api.inspect_image(image.id)["Config"].get("Labels")
+    return labels or {}
+
+
+def _pulled(client: docker.DockerClient, reference: str, origin: Origin) -> Image | None:
+    """The image from its registry; None where that has none, or does not answer."""
+    if reference in _not_pulled:
+        return None
+    before = client.api.timeout
+    client.api.timeout = REGISTRY_SILENT_S
+    try:
+        for line in client.api.pull(reference, stream=True, decode=True):
+            if "error" in line:
+                _not_pulled[reference] = line["error"]
+                return None
+    except (APIError, requests.RequestException) as error:
+        # Not an answer of the registry's where the engine is slow: it is then not pulled either.
+        _not_pulled[reference] = getattr(error, "explanation", None) or str(error)
+        return None
+    finally:
+        client.api.timeout = before
+    image = _of_engine(client, reference, origin)
+    if image is None:
+        _not_pulled[reference] = "the engine pulled it and does not have it"
+    return image
