@@ -57,6 +57,7 @@ class LoadProcesses:
         self._master: asyncio.subprocess.Process | None = None
         self._workers: list[asyncio.subprocess.Process] = []
         self._logs = self._folder / LOGS
+        self._heard: dict[int, tuple[int, frozenset[object]]] = {}
 
     async def __aenter__(self) -> LoadProcesses:
         self._logs.mkdir(exist_ok=True)
@@ -187,12 +188,17 @@ class LoadProcesses:
             await asyncio.sleep(POLL_S)
 
     def _said(self, state: str) -> set[int]:
-        return {
-            int(str(event.fields["worker"]))
-            for number in range(self._plan.workers)
-            for event in read_events(self._folder / f"events-worker-{number}.jsonl")
-            if event.kind == "worker" and event.fields.get("state") == state
-        }
+        return {number for number in range(self._plan.workers) if state in self._states(number)}
+
+    def _states(self, number: int) -> frozenset[object]:
+        """All that a worker has said of itself. It is asked often and says little: its file is read when it has grown."""
+        path = self._folder / f"events-worker-{number}.jsonl"
+        size = path.stat().st_size if path.exists() else 0
+        known = self._heard.get(number)
+        if known is None or known[0] != size:
+            states = frozenset(event.fields.get("state") for event in read_events(path) if event.kind == "worker")
+            known = self._heard[number] = (size, states)
+        return known[1]
 
     def _tell(self, command: dict[str, object]) -> None:
         line = (json.dumps(command) + "\n").encode()
