@@ -1,0 +1,206 @@
+"""CPU, memory, throttling and OOM kills of containers, against what the engine and the kernel say of them elsewhere."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import subprocess
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import docker
+import docker.errors
+import pytest
+from docker.models.containers import Container
+
+from harness.model import Sample
+from harness.probes.probe import Unmeasured
+from harness.probes.usage import UsageProbe
+from harness.stack.stack import Footprint
+from tests.integration.probes.conftest import total, until
+
+CPU = "container_cpu_usage_seconds_total"
+MEMORY = "container_memory_working_set_bytes"
+LABEL = "flashcrowd-test-usage"
+MIB = 1024**2
+BURN = "while :; do :; done"
+#: Of a shell without other programs: a string of so many MiB, doubled from one of 1 KiB.
+HOLD = "x=$(printf %1024s x); i=0; while [ $i -lt {doublings} ]; do x=$x$x; i=$((i+1)); done; echo held; read y"
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[docker.DockerClient]:
+    """The engine on this machine, as seen by a process that shares its processes."""
+    try:
+        client = docker.from_env(timeout=60)
+        client.ping()
+    except docker.errors.DockerException as error:
+        if os.environ.get("FLASHCROWD_REQUIRE_DOCKER") == "1":
+            raise
+        pytest.skip(f"no Docker engine answers: {error}")
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="module")
+def image(engine: docker.DockerClient) -> Iterator[str]:
+    """A shell and the libraries that it needs, which takes no registry."""
+    shell = Path(shutil.which("dash") or shutil.which("sh") or "/bin/sh").resolve()
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        tar.add(shell, "bin/sh")
+        for name in _libraries(shell):
+            tar.add(os.path.realpath(name), name.lstrip("/"))
+    name = f"{LABEL}:{os.getpid()}"
+    engine.api.import_image_from_data(packed.getvalue(), repository=LABEL, tag=str(os.getpid()))
+    yield name
+    engine.images.remove(name, force=True)
+
+
+def _libraries(program: Path) -> list[str]:
+    words = subprocess.run(["ldd", program], check=True, capture_output=True, text=True).stdout.split()
+    return [word for word in words if word.startswith("/")]
+
+
+@pytest.fixture
+def run(engine: docker.DockerClient, image: str) -> Iterator[Callable[..., Container]]:
+    """Starts a container with a shell script; all are gone afterwards."""
+    with ExitStack() as closing:
+
+        def start(script: str, **limits: Any) -> Container:
+            container = engine.containers.run(
+                image,
+                ["/bin/sh", "-c", script],
+                detach=True,
+                stdin_open=True,
+                labels=[LABEL],
+                network_mode="none",
+                **limits,
+            )
+            closing.callback(container.remove, force=True, v=True)
+            return container
+
+        yield start
+
+
+def _footprint(container: Container, cpus: float | None = None) -> Footprint | None:
+    container.reload()
+    state = container.attrs["State"]
+    return Footprint(pid=state["Pid"], confined=True, cpus=cpus) if state["Running"] else None
+
+
+def _probe(**containers: Container) -> UsageProbe:
+    asked = {name: lambda one=one: _footprint(one) for name, one in containers.items()}
+    return UsageProbe(lambda: asked)  # type: ignore[return-value]
+
+
+async def test_what_a_container_burns_and_is_held_back_from(run: Callable[..., Container]) -> None:
+    busy = run(BURN, nano_cpus=250_000_000)
+    probe = _probe(postgres=busy)
+    before, began_s = await probe.sample(0.0), time.monotonic()
+
+    async def throttled_for_a_while() -> bool:
+        now = await probe.sample(1.0)
+        return total(now, "container_cpu_cfs_periods_total") - total(before, "container_cpu_cfs_periods_total") >= 15
+
+    await until(throttled_for_a_while)
+    after, took_s = await probe.sample(2.0), time.monotonic() - began_s
+    stats = busy.stats(stream=False)
+    later = await probe.sample(3.0)
+
+    burnt = total(after, CPU) - total(before, CPU)
+    assert burnt <= 0.25 * took_s * 1.1 + 0.05, "more than its quota"
+    assert burnt >= 0.25 * took_s * 0.5, "it wanted all of a core"
+    gained = {
+        name: total(after, f"container_cpu_cfs_{name}_total") - total(before, f"container_cpu_cfs_{name}_total")
+        for name in ("periods", "throttled_periods", "throttled_seconds")
+    }
+    assert gained["throttled_periods"] / gained["periods"] > 0.8
+    assert gained["throttled_seconds"] > 0.3 * took_s
+    assert total(after, "flashcrowd_cpu_allotment_cores", name="postgres") == 0.25
+    # The engine's own figures lie between the readings before and after it was asked.
+    assert total(after, CPU) <= stats["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9 <= total(later, CPU)
+    periods = stats["cpu_stats"]["throttling_data"]
+    assert total(after, "container_cpu_cfs_throttled_periods_total") <= periods["throttled_periods"]
+    assert periods["throttled_periods"] <= total(later, "container_cpu_cfs_throttled_periods_total")
+
+
+async def test_a_quota_that_is_changed_while_it_runs(run: Callable[..., Container]) -> None:
+    idle = run("read x", cpu_period=100_000, cpu_quota=50_000)
+    probe = _probe(postgres=idle)
+    assert total(await probe.sample(0.0), "flashcrowd_cpu_allotment_cores") == 0.5
+    idle.update(cpu_quota=20_000)
+    assert total(await probe.sample(1.0), "flashcrowd_cpu_allotment_cores") == 0.2
+
+
+async def test_memory_is_what_the_engine_says_without_inactive_files(run: Callable[..., Container]) -> None:
+    holder = run(HOLD.format(doublings=15), mem_limit=256 * MIB)  # 32 MiB
+    await until(_said(holder, b"held"))
+    probe = _probe(**{"mongo-1": holder})
+    measured = await probe.sample(0.0)
+    stats = holder.stats(stream=False)["memory_stats"]
+    inactive = stats["stats"].get("total_inactive_file", stats["stats"].get("inactive_file"))
+    assert total(measured, MEMORY, name="mongo-1") == pytest.approx(stats["usage"] - inactive, abs=2 * MIB)
+    assert total(measured, MEMORY) > 32 * MIB
+    assert total(measured, "container_spec_memory_limit_bytes") == 256 * MIB
+
+
+async def test_a_process_killed_for_want_of_memory(run: Callable[..., Container]) -> None:
+    """A child, as a backend of PostgreSQL is: the container goes on."""
+    hungry = run(
+        f"read go; ({HOLD.format(doublings=20)}); echo ended $?; read y", mem_limit=32 * MIB, memswap_limit=32 * MIB
+    )
+    probe = _probe(postgres=hungry)
+    assert total(await probe.sample(0.0), "container_oom_events_total") == 0
+    _tell(hungry, b"\n")
+    await until(_said(hungry, b"ended 137"))
+    assert total(await probe.sample(1.0), "container_oom_events_total") == 1
+    hungry.reload()
+    assert hungry.attrs["State"]["Running"]
+
+
+async def test_a_container_that_starts_again_is_found_again(run: Callable[..., Container]) -> None:
+    one, other = run("read x"), run("read x")
+    probe = _probe(**{"postgres": one, "postgres-replica-1": other})
+    assert _names(await probe.sample(0.0)) == {"postgres", "postgres-replica-1"}
+    other.kill()
+    other.wait()
+    assert _names(await probe.sample(1.0)) == {"postgres"}
+    other.start()
+    assert _names(await probe.sample(2.0)) == {"postgres", "postgres-replica-1"}
+    for container in (one, other):
+        container.kill()
+        container.wait()
+    with pytest.raises(Unmeasured):
+        # Both were measured a moment ago; that nothing of them can be found now is a gap.
+        await UsageProbe(lambda: {"postgres": lambda: Footprint(pid=_gone(), confined=True, cpus=1)}).sample(3.0)
+
+
+def _gone() -> int:
+    """The number of a process that has ended."""
+    with subprocess.Popen(["true"]) as process:
+        process.wait()
+    return process.pid
+
+
+def _names(samples: list[Sample]) -> set[str]:
+    return {sample.labels["name"] for sample in samples}
+
+
+def _said(container: Container, text: bytes) -> Any:
+    async def said() -> bool:
+        return text in container.logs()
+
+    return said
+
+
+def _tell(container: Container, line: bytes) -> None:
+    socket = container.attach_socket(params={"stdin": 1, "stream": 1})
+    socket._sock.sendall(line)
+    socket._sock.close()
+    socket.close()
