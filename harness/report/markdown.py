@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 
 from harness.model import Finding, VariantVerdict, Verdict
 from harness.record.reader import Run
 from harness.report.html.judgement import Cell, Judgement, Row, Tone, judgement
+from harness.report.html.outcomes import in_words
 from harness.report.html.side import Side, sides
 from harness.report.words import deadlock_words, evidence, invariant_words, printable, run_of
 from harness.units import format_value
@@ -103,6 +106,7 @@ def _details(variant: VariantVerdict, run: Run | None) -> Iterator[str]:
         yield f"- {escape(invariant.name)}: {escape(invariant_words(invariant))}{detail}"
     yield f"- deadlocks, counted three times, {escape(deadlock_words(variant.deadlocks))}"
     if run is not None:
+        yield from _outcomes(run)
         yield from _environment(run)
     yield ""
     yield "</details>"
@@ -113,6 +117,14 @@ def _finding_cells(kind: str, finding: Finding) -> list[str]:
     answer = {True: "yes", False: "no", None: "unknown"}[finding.held]
     value = format_value(finding.value, finding.unit)
     return [f"{kind} {escape(finding.name)}", code(finding.criterion), answer, escape(value), escape(evidence(finding))]
+
+
+def _outcomes(run: Run) -> Iterator[str]:
+    """How the requests of each operation ended, the most frequent outcome first."""
+    rows = run.query("SELECT operation, outcome, count(*) FROM requests GROUP BY ALL ORDER BY operation, count(*) DESC")
+    for operation, group in groupby(rows, key=itemgetter(0)):
+        ended = ", ".join(f"{in_words(outcome)} {count:,}" for _, outcome, count in group)
+        yield f"- requests of {escape(operation)}, by how they ended: {escape(ended)}"
 
 
 def _environment(run: Run) -> Iterator[str]:
