@@ -5,8 +5,11 @@ What an incident's ``users.py`` needs is importable from here:
     from harness.load.locust_side import Arrival, PostgresUser, chosen_variant, operation
 
 user.py        PostgresUser: a Locust user that owns a task on the loop; named operations
+profile.py     what a users.py offers: operations by name, and what each works with
 crowd.py       carries the traffic out: open arrivals by schedule, closed users, retries, time limits
 alarm.py       wakes it at due times
+source.py      what gives an operation its connection: the interface that every database has here
+supply.py      makes the sources: a worker's share of the application's connections
 pool.py        the application server's connection pool
 driver.py      asyncpg and psycopg behind four functions
 readers.py     the replicas that take reads, as a driver of one pool

@@ -20,11 +20,10 @@ from typing import Any
 
 from harness.load.arrivals import Schedule
 from harness.load.locust_side.alarm import Alarm, sleep_until
-from harness.load.locust_side.driver import Driver
 from harness.load.locust_side.outcome import outcome_of
-from harness.load.locust_side.pool import Pool
-from harness.load.locust_side.readers import Readers, reads
 from harness.load.locust_side.recorder import Recorder
+from harness.load.locust_side.source import Source
+from harness.load.locust_side.supply import Supply
 from harness.model import Application, Connections, Outcome, Traffic, Users
 from harness.record.format import ATTEMPT_BITS
 
@@ -78,9 +77,7 @@ class Crowd:
     """One worker's share of the traffic.
 
     :param schedule: this worker's arrivals; empty in the closed model
-    :param pool_size: this worker's share of the application's connections
-    :param readers: the replicas, for operations that only read; None: the application knows of none
-    :param reader_pool_size: this worker's share of the application's connections to them
+    :param supply: makes the sources of connections
     :param cap: most requests in flight; one more is recorded as ``over_cap`` and makes the run invalid
     :param first_id: added to every request id, where the data may hold those of an earlier test
     """
@@ -91,22 +88,19 @@ class Crowd:
         traffic: Traffic,
         schedule: Schedule,
         application: Application,
-        pool_size: int,
-        driver: Driver,
+        supply: Supply,
         recorder: Recorder,
         seed: int,
         worker: int,
         workers: int,
         cap: int,
         first_id: int = 0,
-        readers: Readers | None = None,
-        reader_pool_size: int = 0,
     ) -> None:
         self._first_id = first_id
         self._traffic = traffic
         self._schedule = schedule
         self._application = application
-        self._driver = driver
+        self._supply = supply
         self._recorder = recorder
         self._seed = seed
         self._worker, self._workers, self._cap = worker, workers, cap
@@ -117,20 +111,20 @@ class Crowd:
         self._ends_ns = 0
         self._drawn = 0
         self.tally = Tally()
-        self.pool = Pool(driver, max(1, pool_size), application.pool_wait_limit_s)
-        self.pools = [self.pool]
-        self._readers = readers
-        self._reader_pool: Pool | None = None
-        if readers is not None:
-            self._reader_pool = Pool(readers, max(1, reader_pool_size), application.pool_wait_limit_s)
-            self.pools.append(self._reader_pool)
+        self._per_user = application.connections is Connections.PER_USER
+        self._shared: list[Source] = [] if self._per_user else supply.shared(self._names)
+        self.sources: list[Source] = list(dict.fromkeys(self._shared))
+
+    async def begin(self) -> None:
+        """Get ready on the loop, before the traffic begins."""
+        for source in self.sources:
+            await source.begin()
 
     # --- open model
 
     async def arrive(self, origin_ns: int, operations: Mapping[str, Operation]) -> None:
         """Begin every scheduled arrival at its due time; returns when the traffic ends."""
         calls = [operations[name] for name in self._names]
-        pools = [self.pool if self._reader_pool is None or not reads(call) else self._reader_pool for call in calls]
         self._ends_ns = origin_ns + round(self._traffic.ends_s * 1e9)
         schedule = self._schedule
         alarm = Alarm()
@@ -145,18 +139,18 @@ class Crowd:
                         await alarm.at(due)
                     if self._stopping:
                         return
-                    self._begin(self._one_person(operation, calls[operation], pools[operation], index, due))
+                    self._begin(self._one_person(operation, calls[operation], index, due))
             await alarm.at(self._ends_ns)
         finally:
             alarm.close()
 
-    async def _one_person(self, operation: int, call: Operation, pool: Pool, index: int, due: int) -> None:
+    async def _one_person(self, operation: int, call: Operation, index: int, due: int) -> None:
         """An arrival and, if it fails, what a person does then."""
         retry = self._traffic.retry
         attempt, intended = 1, due
         while True:
             arrival = Arrival(self._seed, index, attempt, None, self._first_id)
-            ok = await self._request(operation, call, arrival, intended, pool)
+            ok = await self._request(operation, call, arrival, intended, self._shared[operation])
             if ok or retry is None or attempt >= retry.attempts or self._names[operation] not in retry.operations:
                 return
             # A stream of its own, so that the wait does not depend on what the operation drew.
@@ -176,11 +170,12 @@ class Crowd:
         source = random.Random(self._seed << 20 ^ number)
         weights = list(accumulate(self._traffic.mix.values()))
         choices = range(len(self._names))
-        pool, reader_pool = self.pool, self._reader_pool
-        if self._application.connections is Connections.PER_USER:
-            pool = self._own_pool(self._driver)
-            reader_pool = self._own_pool(self._readers) if self._readers is not None else None
-        pools = [pool if reader_pool is None or not reads(call) else reader_pool for call in calls]
+        sources = self._shared
+        if self._per_user:
+            sources = self._supply.of_one_user(self._names)
+            for own in dict.fromkeys(sources):
+                self.sources.append(own)
+                await own.begin()
         for phase in self._traffic.phases:
             if not isinstance(phase, Users) or number >= phase.users:
                 continue
@@ -191,7 +186,7 @@ class Crowd:
                 index = self._drawn * self._workers + self._worker
                 self._drawn += 1
                 arrival = Arrival(self._seed, index, 1, source, self._first_id)
-                await self._request(operation, calls[operation], arrival, intended, pools[operation])
+                await self._request(operation, calls[operation], arrival, intended, sources[operation])
                 if phase.think_s:
                     await sleep_until(now_ns() + round(source.expovariate(1.0 / phase.think_s) * 1e9))
 
@@ -199,17 +194,9 @@ class Crowd:
 
     async def use_readers(self, dsns: Sequence[str]) -> None:
         """From now on these replicas take reads: connections are spread over them anew as they come back to their pool."""
-        if self._readers is None:
-            return
-        self._readers.use(dsns)
-        for pool in self.pools:
-            await pool.sift()
-
-    def _own_pool(self, driver: Driver) -> Pool:
-        """A user's own connection."""
-        pool = Pool(driver, 1, self._application.pool_wait_limit_s)
-        self.pools.append(pool)
-        return pool
+        self._supply.use_readers(dsns)
+        for source in self.sources:
+            await source.sift()
 
     def begin_user(self, number: int, origin_ns: int, operations: Mapping[str, Operation]) -> None:
         """Begin a user of the closed model as a task of the crowd."""
@@ -220,7 +207,7 @@ class Crowd:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _request(self, operation: int, call: Operation, arrival: Arrival, intended: int, pool: Pool) -> bool:
+    async def _request(self, operation: int, call: Operation, arrival: Arrival, intended: int, source: Source) -> bool:
         """One attempt, recorded whatever becomes of it.
 
         :returns: whether it ended ok
@@ -242,17 +229,19 @@ class Crowd:
             return False
         tally.in_flight += 1
         error: BaseException | None = None
-        connection = None
+        lent = None
         try:
             if self._application.time_limit_s is None:
-                connection = pool.take() or await pool.acquire()
+                if (lent := source.take()) is None:
+                    lent = await source.acquire()
                 acquired = now_ns()
-                await call(connection, arrival)
+                await call(lent, arrival)
             else:
                 async with asyncio.timeout(self._application.time_limit_s):
-                    connection = pool.take() or await pool.acquire()
+                    if (lent := source.take()) is None:
+                        lent = await source.acquire()
                     acquired = now_ns()
-                    await call(connection, arrival)
+                    await call(lent, arrival)
         except (Exception, asyncio.CancelledError) as caught:
             error = caught
         finished = now_ns()
@@ -265,13 +254,13 @@ class Crowd:
             arrival.attempt,
             intended,
             started,
-            acquired,
+            source.reached(started, acquired, finished),
             finished,
         )
         if error is not None:
             recorder.failed(self._names[operation], outcome, arrival.index, arrival.attempt, finished, error)
-        if connection is not None and (error is not None or not pool.give(connection)):
-            await pool.release(connection, failed=error is not None)
+        if lent is not None and (error is not None or not source.give(lent)):
+            await source.release(lent, failed=error is not None)
         if isinstance(error, asyncio.CancelledError):
             raise error
         return error is None
@@ -292,5 +281,5 @@ class Crowd:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for pool in self.pools:
-            await pool.close()
+        for source in self.sources:
+            await source.close()

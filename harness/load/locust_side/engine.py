@@ -17,7 +17,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from time import monotonic_ns as now_ns
 from typing import TYPE_CHECKING, Any
@@ -30,21 +30,21 @@ from locust.env import Environment
 
 from harness import catalog
 from harness.clock import Origin
-from harness.errors import DefinitionError, Exit, RecordingError
+from harness.errors import Exit, RecordingError
 from harness.load.arrivals import scaled, schedule
 from harness.load.locust_side import timeslice
 from harness.load.locust_side.control import Control
-from harness.load.locust_side.crowd import Crowd
-from harness.load.locust_side.driver import driver_for
-from harness.load.locust_side.readers import Readers
+from harness.load.locust_side.crowd import Crowd, Operation
+from harness.load.locust_side.profile import Profile
 from harness.load.locust_side.recorder import Recorder
 from harness.load.locust_side.statistics import feed
-from harness.load.plan import DEFAULT_CAP, DSN_VARIABLE, RATE_VARIABLE, READERS_VARIABLE, SEED_VARIABLE, Plan
-from harness.model import Application, Event, Sample, Traffic
+from harness.load.locust_side.supply import WorkerSupply
+from harness.load.plan import DEFAULT_CAP, RATE_VARIABLE, SEED_VARIABLE, Plan
+from harness.model import Event, Sample, Traffic
 from harness.record.writer import EventWriter, SampleWriter
 
 if TYPE_CHECKING:
-    from harness.load.locust_side.user import PostgresUser
+    from harness.load.locust_side.user import CrowdUser
 
 _start_thread = monkey.get_original("_thread", "start_new_thread")
 
@@ -130,22 +130,16 @@ class Engine:
         incident = catalog.load_folder(folder)
         self._drain_s = self._plan.drain_s if self._plan else incident.drain_s
         self._traffic: Traffic = scaled(incident.traffic, rate=rate, ends_s=ends_s)
-        dsn = os.environ.get(DSN_VARIABLE)
-        if not dsn:
-            raise DefinitionError(
-                where="environment", field=DSN_VARIABLE, value=dsn, expected="the DSN of a seeded database"
-            )
+        self._profile = Profile(environment, self._traffic.mix)
         run_folder = Path(self._plan.run_folder) if self._plan else None
         self._recorder = Recorder(run_folder, self._worker)
         share = schedule(self._traffic, seed).share(self._worker, workers)
         self._scheduled = len(share)
-        application = incident.application
         self._crowd = Crowd(
             traffic=self._traffic,
             schedule=share,
-            application=application,
-            pool_size=self._share(application.pool_size, workers),
-            driver=driver_for(application, dsn),
+            application=incident.application,
+            supply=WorkerSupply(incident.application, self._profile.uses, self._worker, workers),
             recorder=self._recorder,
             seed=seed,
             worker=self._worker,
@@ -153,11 +147,10 @@ class Engine:
             cap=cap,
             # Nobody resets the data between two tests from Locust's web page: ids go on from test to test.
             first_id=0 if planned else int(time.time()) << STANDALONE_ID_BITS,
-            readers=_readers(application, dsn) if application.reader_pool_size else None,
-            reader_pool_size=self._share(application.reader_pool_size, workers),
         )
         self._workers = workers
-        self._users: list[PostgresUser] = []
+        self._users: list[CrowdUser] = []
+        self._operations: Mapping[str, Operation] = {}
         self._joined = 0
         self._origin: Origin | None = None
         self._finished = False
@@ -174,26 +167,24 @@ class Engine:
         self._service.link_exception(_end_process)
         environment.events.quit.add_listener(self._on_quit)
 
-    def _share(self, size: int, workers: int) -> int:
-        """This worker's part of a pool that all of them make up."""
-        return size // workers + (self._worker < size % workers)
-
     # --- users come and go (Locust's thread)
 
-    def join(self, user: PostgresUser) -> None:
+    def join(self, user: CrowdUser) -> None:
         """A user was spawned."""
         number = self._joined * self._workers + self._worker
+        operations = self._profile.operations(user)
         self._joined += 1
         self._users.append(user)
         if len(self._users) == 1 and self._joined == 1:
+            self._operations = operations
             if self._plan is None:
                 self._go(Origin.after(STANDALONE_DELAY_S))
             else:
                 self._say("ready", {"pid": os.getpid(), "scheduled": self._scheduled})
         if not self._traffic.is_open:
-            self._thread.start(self._use(number, user))
+            self._thread.start(self._use(number, operations))
 
-    def leave(self, user: PostgresUser) -> None:
+    def leave(self, user: CrowdUser) -> None:
         """A user was stopped; with the last one the traffic ends, and a new test begins with a new engine."""
         self._users.remove(user)
         if not self._users and Engine._current is self:
@@ -204,10 +195,10 @@ class Engine:
                 self._service.kill(block=False)
                 self._thread.stop()
 
-    async def _use(self, number: int, user: PostgresUser) -> None:
+    async def _use(self, number: int, operations: Mapping[str, Operation]) -> None:
         while self._origin is None:
             await asyncio.sleep(0.01)
-        self._crowd.begin_user(number, self._origin.monotonic_ns, user.operations())
+        self._crowd.begin_user(number, self._origin.monotonic_ns, operations)
 
     # --- go, work, finish (the loop's thread)
 
@@ -221,8 +212,9 @@ class Engine:
     async def _carry(self, origin: Origin) -> None:
         self._stop = asyncio.Event()
         stopped = asyncio.create_task(self._stop.wait())
+        await self._crowd.begin()
         if self._traffic.is_open:
-            work = asyncio.create_task(self._crowd.arrive(origin.monotonic_ns, self._users[0].operations()))
+            work = asyncio.create_task(self._crowd.arrive(origin.monotonic_ns, self._operations))
         else:
             ends_ns = origin.monotonic_ns + round(self._traffic.ends_s * 1e9)
             work = asyncio.create_task(asyncio.sleep((ends_ns - now_ns()) / 1e9))
@@ -293,23 +285,23 @@ class Engine:
             sys.stderr.write(f"{error}\n")
             os._exit(Exit.UNKNOWN)
         if len(rows):
-            feed(self._environment.stats, rows, self._recorder)
+            feed(self._environment.stats, rows, self._recorder, self._profile.uses)
 
     def _sample(self) -> None:
         if self._samples is None or self._origin is None:
             return
         began, at_s = now_ns(), self._origin.at_s()
         lag_ns, self._thread.worst_lag_ns = self._thread.worst_lag_ns, 0
-        pools = self._crowd.pools
+        sources = self._crowd.sources
         values = {
             "flashcrowd_worker_cpu_seconds_total": time.process_time(),
             "flashcrowd_worker_resident_bytes": float(self._process.memory_info().rss),
             "flashcrowd_worker_loop_lag_seconds": lag_ns / 1e9,
             "flashcrowd_worker_in_flight": float(self._crowd.tally.in_flight),
             "flashcrowd_worker_users": float(len(self._users)),
-            "flashcrowd_pool_size": float(sum(pool.open for pool in pools)),
-            "flashcrowd_pool_idle": float(sum(pool.idle for pool in pools)),
-            "flashcrowd_pool_waiting": float(sum(pool.waiting for pool in pools)),
+            "flashcrowd_pool_size": float(sum(source.open for source in sources)),
+            "flashcrowd_pool_idle": float(sum(source.idle for source in sources)),
+            "flashcrowd_pool_waiting": float(sum(source.waiting for source in sources)),
         }
         labels = {"worker": str(self._worker)}
         samples = [Sample(at_s=at_s, metric=metric, value=value, labels=labels) for metric, value in values.items()]
@@ -335,12 +327,6 @@ def _end_process(_: gevent.Greenlet) -> None:
     """End this process, whose service has failed; gevent has printed why. A worker that hangs would be found out late."""
     sys.stderr.flush()
     os._exit(Exit.DEFECT)
-
-
-def _readers(application: Application, primary: str) -> Readers:
-    """The replicas that the environment names, and the primary in their place where it names none."""
-    dsns = os.environ.get(READERS_VARIABLE, "").split()
-    return Readers(lambda dsn: driver_for(application, dsn), dsns, fallback=primary)
 
 
 def _locustfile_folder(environment: Environment) -> Path:

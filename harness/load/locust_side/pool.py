@@ -41,6 +41,9 @@ class Pool:
         """Connections that nobody uses."""
         return len(self._idle)
 
+    async def begin(self) -> None:
+        """Nothing: connections are opened when they are needed."""
+
     def take(self) -> Any | None:
         """An idle connection, the one used last; None where a request has to wait for one. Spares a coroutine."""
         while self._idle:
@@ -85,6 +88,10 @@ class Pool:
             if not waiter.done():
                 waiter.cancel()
         return connection if connection is not None else await self._connect()
+
+    def reached(self, started: int, acquired: int, finished: int) -> int:
+        """A request has its connection from when it was lent one until it ends."""
+        return acquired
 
     async def release(self, connection: Any, *, failed: bool) -> None:
         """Give a connection back; after a failure it is cleaned, or replaced if it cannot be."""

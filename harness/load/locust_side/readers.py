@@ -107,8 +107,3 @@ class Readers:
     def _forget(self, connection: Any) -> None:
         self._of.pop(connection, None)
         self._retired.discard(connection)
-
-
-def reads(operation: Callable[..., Any]) -> bool:
-    """Whether an operation was marked as one that only reads."""
-    return bool(getattr(operation, "flashcrowd_reads", False))

@@ -8,6 +8,7 @@ digits, as Locust itself does; figures of a report never come from here.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,24 +16,27 @@ from locust.stats import RequestStats, StatsEntry, StatsError
 from numpy.typing import NDArray
 
 from harness.load.locust_side.recorder import Recorder
+from harness.load.locust_side.source import Use
 
-METHOD = "SQL"
 
+def feed(stats: RequestStats, rows: NDArray[Any], recorder: Recorder, uses: Mapping[str, Use]) -> None:
+    """Add rows to Locust's statistics.
 
-def feed(stats: RequestStats, rows: NDArray[Any], recorder: Recorder) -> None:
-    """Add rows to Locust's statistics."""
+    :param uses: what each operation works with; its database is Locust's type of request
+    """
     for operation in np.unique(rows["operation"]):
         mine = rows[rows["operation"] == operation]
         name = recorder.operations.name(int(operation))
+        method = str(uses[name].database)
         response_ms = (mine["finished"] - mine["intended"]) / 1e6
         failures = mine["outcome"] != recorder.ok
-        for entry in (stats.get(name, METHOD), stats.total):
+        for entry in (stats.get(name, method), stats.total):
             _add(entry, response_ms, int(failures.sum()))
         for outcome, count in zip(*np.unique(mine["outcome"][failures], return_counts=True), strict=True):
             text = recorder.outcomes.name(int(outcome))
-            key = StatsError.create_key(METHOD, name, text)
+            key = StatsError.create_key(method, name, text)
             if key not in stats.errors:
-                stats.errors[key] = StatsError(METHOD, name, text)
+                stats.errors[key] = StatsError(method, name, text)
             stats.errors[key].occurrences += int(count)
 
 

@@ -1,4 +1,4 @@
-"""PostgresUser: a Locust user whose operations run as coroutines on the engine's loop."""
+"""Locust users whose operations run as coroutines on the engine's loop: their class says on which database."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar, overload
+from typing import Any, ClassVar, TypeVar, overload
 
 import gevent
 from locust import User
@@ -17,6 +17,8 @@ from locust.user.users import UserMeta
 from harness.errors import DefinitionError
 from harness.load.locust_side.crowd import Arrival
 from harness.load.locust_side.engine import Engine
+from harness.load.locust_side.profile import MARK, READS
+from harness.load.locust_side.source import Database
 from harness.load.plan import VARIANT_VARIABLE, Plan
 
 _Method = TypeVar("_Method", bound=Callable[[Any, Any, Arrival], Awaitable[None]])
@@ -42,8 +44,8 @@ def operation(method: _Method | None = None, *, reads: bool = False) -> _Method 
     """
 
     def mark(method: _Method) -> _Method:
-        method.flashcrowd_operation = True  # type: ignore[attr-defined]
-        method.flashcrowd_reads = reads  # type: ignore[attr-defined]
+        setattr(method, MARK, True)
+        setattr(method, READS, reads)
         method.locust_task_weight = 1  # type: ignore[attr-defined]
         return method
 
@@ -69,18 +71,21 @@ def chosen_variant(users_file: str) -> ModuleType:
     return module
 
 
-class PostgresUser(User, metaclass=UserMeta):
-    """A user of an application on PostgreSQL.
+class CrowdUser(User, metaclass=UserMeta):
+    """A user of the application that the incident declares.
 
     A subclass in an incident's ``users.py`` marks its operations with :func:`operation`; their names are those of the
-    traffic's mix. The connection that an operation gets is the declared driver's own (asyncpg or psycopg), out of the
-    application's pool or the user's own, with no transaction open.
+    traffic's mix.
 
     In the open model arrivals come by schedule and not from users: the first user of a worker stands for the crowd, and
-    how many more there are changes nothing. In the closed model every user is one person.
+    how many more there are changes nothing. In the closed model every user is one person, who does everything in the
+    mix, whichever class Locust spawned; a class says on which database its operations are.
+
+    :cvar database: of the operations
     """
 
     abstract = True
+    database: ClassVar[Database]
 
     def run(self) -> None:
         """Stay parked while the engine does this user's work; Locust calls it in a greenlet of its own."""
@@ -94,10 +99,13 @@ class PostgresUser(User, metaclass=UserMeta):
         finally:
             engine.leave(self)
 
-    def operations(self) -> dict[str, Callable[[Any, Arrival], Awaitable[None]]]:
-        """This user's operations by name."""
-        return {
-            name: getattr(self, name)
-            for name in dir(type(self))
-            if getattr(getattr(type(self), name, None), "flashcrowd_operation", False)
-        }
+
+class PostgresUser(CrowdUser):
+    """A user of an application on PostgreSQL.
+
+    The connection that an operation gets is the declared driver's own (asyncpg or psycopg), out of the application's
+    pool or the user's own, with no transaction open.
+    """
+
+    abstract = True
+    database = Database.POSTGRES

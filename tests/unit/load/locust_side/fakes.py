@@ -1,8 +1,14 @@
 """A driver without a server, at the pool's narrow interface."""
 
 import asyncio
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from harness.load.locust_side.pool import Pool
+from harness.load.locust_side.readers import Readers
+from harness.load.locust_side.source import Source
+from harness.model import Application
 
 
 @dataclass(eq=False)
@@ -44,3 +50,29 @@ class FakeDriver:
     @property
     def open(self) -> int:
         return sum(connection.open for connection in self.made)
+
+
+@dataclass
+class FakeSupply:
+    """One pool for all operations, or one a user; one more for operations that only read, where there are readers."""
+
+    application: Application
+    driver: FakeDriver
+    readers: Readers | None = None
+    reading: Collection[str] = ()
+
+    def shared(self, operations: Sequence[str]) -> list[Source]:
+        return self._sources(operations, self.application.pool_size, self.application.reader_pool_size)
+
+    def of_one_user(self, operations: Sequence[str]) -> list[Source]:
+        return self._sources(operations, 1, 1)
+
+    def use_readers(self, dsns: Sequence[str]) -> None:
+        assert self.readers is not None
+        self.readers.use(dsns)
+
+    def _sources(self, operations: Sequence[str], size: int, reader_size: int) -> list[Source]:
+        limit_s = self.application.pool_wait_limit_s
+        pool = Pool(self.driver, size, limit_s)
+        reader_pool = Pool(self.readers, reader_size, limit_s) if self.readers else pool
+        return [reader_pool if name in self.reading else pool for name in operations]

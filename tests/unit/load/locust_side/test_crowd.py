@@ -14,17 +14,20 @@ from harness.load.arrivals import schedule
 from harness.load.locust_side.crowd import Arrival, Crowd, Operation
 from harness.load.locust_side.readers import Readers
 from harness.load.locust_side.recorder import Recorder
-from harness.load.locust_side.user import operation
 from harness.model import Application, Connections, Constant, Retry, Traffic, Users
 from harness.record.format import NOT_REACHED
 
-from .fakes import FakeDriver
+from .fakes import FakeDriver, FakeSupply
 
 OPEN = Traffic(phases=(Constant(name="burst", at_s=0, for_s=0.3, per_s=500),), mix={"craft": 1.0})
 
 
 def make(
-    traffic: Traffic = OPEN, application: Application | None = None, **changes: Any
+    traffic: Traffic = OPEN,
+    application: Application | None = None,
+    readers: Readers | None = None,
+    reading: tuple[str, ...] = (),
+    **changes: Any,
 ) -> tuple[Crowd, Recorder, FakeDriver]:
     application = application or Application(pool_size=8)
     recorder, driver = Recorder(None, worker=0), FakeDriver()
@@ -32,8 +35,7 @@ def make(
         "traffic": traffic,
         "schedule": schedule(traffic, 1),
         "application": application,
-        "pool_size": application.pool_size,
-        "driver": driver,
+        "supply": FakeSupply(application, driver, readers, reading),
         "recorder": recorder,
         "seed": 1,
         "worker": 0,
@@ -207,16 +209,14 @@ async def test_operations_that_only_read_use_the_replicas(model: str) -> None:
         replace(OPEN, mix={"craft": 1.0, "view": 1.0}) if model == "open" else closed,
         Application(pool_size=8, reader_pool_size=2, connections=connections),
         readers=Readers(lambda dsn: replica, ["replica"], fallback="primary"),
-        reader_pool_size=2,
+        reading=("view",),
     )
     used: dict[str, set[Any]] = {"craft": set(), "view": set()}
 
-    @operation
     async def craft(db: Any, arrival: Arrival) -> None:
         used["craft"].add(db)
         await asyncio.sleep(0.001)
 
-    @operation(reads=True)
     async def view(db: Any, arrival: Arrival) -> None:
         used["view"].add(db)
         await asyncio.sleep(0.001)
@@ -241,11 +241,10 @@ async def test_news_of_replicas_move_the_reads() -> None:
     crowd, recorder, _ = make(
         application=Application(pool_size=2, reader_pool_size=2),
         readers=Readers(servers.__getitem__, [], fallback="primary"),
-        reader_pool_size=2,
+        reading=("craft",),
     )
     used: list[bool] = []
 
-    @operation(reads=True)
     async def view(db: Any, arrival: Arrival) -> None:
         used.append(db in servers["first"].made)
         if len(used) == 60:

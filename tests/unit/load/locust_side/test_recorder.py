@@ -9,12 +9,14 @@ from locust.stats import RequestStats
 from harness.clock import Origin
 from harness.errors import RecordingError
 from harness.load.locust_side.recorder import KEPT_FAILURES, Codes, Recorder
-from harness.load.locust_side.statistics import METHOD, feed
+from harness.load.locust_side.source import Database, Use
+from harness.load.locust_side.statistics import feed
 from harness.record import format as layout
 from harness.record.reader import read_codes, read_rows
 from harness.record.tail import Tail
 
 ORIGIN = Origin(monotonic_ns=10**15, wall_s=0.0)
+USES = {"craft": Use(database=Database.POSTGRES), "view": Use(database=Database.MONGO)}
 
 
 def fill(recorder: Recorder, count: int = 500) -> list[tuple[int, ...]]:
@@ -93,14 +95,16 @@ def test_locusts_statistics_are_what_locust_itself_would_count() -> None:
     fill(recorder)
     rows = recorder.flush()
     ours, theirs = RequestStats(), RequestStats()
-    feed(ours, rows, recorder)
+    feed(ours, rows, recorder, USES)
     for row in rows:
         name = recorder.operations.name(row["operation"])
-        theirs.log_request(METHOD, name, (row["finished"] - row["intended"]) / 1e6, 0)
+        method = USES[name].database.value
+        theirs.log_request(method, name, (row["finished"] - row["intended"]) / 1e6, 0)
         if row["outcome"] != recorder.ok:
-            theirs.log_error(METHOD, name, recorder.outcomes.name(row["outcome"]))
+            theirs.log_error(method, name, recorder.outcomes.name(row["outcome"]))
     for name in ("craft", "view"):
-        mine, reference = ours.get(name, METHOD), theirs.get(name, METHOD)
+        method = USES[name].database.value
+        mine, reference = ours.get(name, method), theirs.get(name, method)
         assert mine.num_requests == reference.num_requests
         assert mine.num_failures == reference.num_failures
         assert dict(mine.response_times) == dict(reference.response_times)
