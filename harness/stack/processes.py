@@ -16,7 +16,7 @@ import psutil
 
 # The start is computed from the wall clock at boot, which corrections move a little; a number comes round far later.
 SAME_START_S = 1.5
-PROGRAMS = ("postgres", "initdb", "postmaster")
+PROGRAMS = ("postgres", "initdb", "postmaster", "mongod")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,7 @@ class Identity:
 
 
 def of_data_folder(data: Path) -> list[psutil.Process]:
-    """The living server processes that work in ``data``: postmaster, backends, initdb."""
+    """The living server processes that work in ``data``: postmaster, backends, initdb, mongod."""
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):

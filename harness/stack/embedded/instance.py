@@ -3,10 +3,10 @@
 All folders are under one of our own in the system's folder for temporary files, whose path is short: a Unix socket's
 path may have 107 bytes. Each holds
 
-    owner.json   who made it: harness and, once started, postmaster
-    data/        the cluster
+    owner.json   who made it: harness and, once started, the server
+    data/        the cluster, or a mongod's files
     log/         what the server says
-    .s.PGSQL.*   its socket
+    .s.PGSQL.*   PostgreSQL's socket
 
 Folders are made and swept under one lock, so that a folder is never seen without its owner.
 """
@@ -33,14 +33,19 @@ from harness.stack.processes import Identity
 
 OWNER = "owner.json"
 LOCK = "lock"
+# Named when PostgreSQL was the only server: runs of that time look for it, and take a folder without it for abandoned.
+_SERVER = "postmaster"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owner:
-    """Who made a folder and which postmaster runs in it, with what memory; None where none was recorded."""
+    """Who made a folder and which server runs in it, with what memory; None where none was recorded.
+
+    :param server: its main process: a postmaster, or a mongod
+    """
 
     harness: Identity | None
-    postmaster: Identity | None
+    server: Identity | None
     memory: SharedMemory
 
 
@@ -60,11 +65,11 @@ class Instance:
         """Where the server writes its logs."""
         return self.folder / "log"
 
-    def record(self, postmaster: Identity | None, memory: SharedMemory | None = None) -> None:
-        """Write down that this process owns the folder, and which postmaster runs in it with what memory."""
+    def record(self, server: Identity | None, memory: SharedMemory | None = None) -> None:
+        """Write down that this process owns the folder, and which server runs in it with what memory."""
         value = {
             "harness": asdict(Identity.of(os.getpid())),
-            "postmaster": None if postmaster is None else asdict(postmaster),
+            _SERVER: None if server is None else asdict(server),
             "memory": asdict(memory or SharedMemory()),
         }
         neighbour = self.folder / (OWNER + ".part")
@@ -78,14 +83,14 @@ class Instance:
             memory = value["memory"]
             return Owner(
                 harness=_identity(value["harness"]),
-                postmaster=_identity(value["postmaster"]),
+                server=_identity(value[_SERVER]),
                 memory=SharedMemory(
                     files=tuple((str(name), int(inode)) for name, inode in memory["files"]),
                     segment=None if memory["segment"] is None else (memory["segment"][0], memory["segment"][1]),
                 ),
             )
         except (OSError, ValueError, LookupError, TypeError):
-            return Owner(harness=None, postmaster=None, memory=SharedMemory())
+            return Owner(harness=None, server=None, memory=SharedMemory())
 
     def remove(self) -> None:
         """Remove the folder with all that is in it."""

@@ -13,6 +13,7 @@ from harness.stack.embedded import instance as instances
 from harness.stack.embedded.instance import Instance, Owner
 
 IMMEDIATE_S = 10.0
+MONGODB = "MongoDB"
 
 
 def sweep() -> list[str]:
@@ -36,15 +37,14 @@ def stop_own() -> None:
         for instance in instances.existing(instances.base()):
             harness = instance.owner().harness
             if harness is not None and harness.pid == os.getpid():
-                processes.end(processes.of_data_folder(instance.data), number=signal.SIGQUIT, limit_s=IMMEDIATE_S)
+                _end(processes.of_data_folder(instance.data))
 
 
 def _remove(instance: Instance, owner: Owner) -> list[str]:
     left = processes.of_data_folder(instance.data)
-    postmasters = [process for process in left if _is_postmaster(process, instance, owner)]
-    said = [f"stopped PostgreSQL {process.pid}, left by a killed run" for process in postmasters]
-    # Immediate shutdown: the cluster is thrown away, so its recovery is nobody's concern.
-    processes.end(postmasters, number=signal.SIGQUIT, limit_s=IMMEDIATE_S)
+    servers = [process for process in left if _is_server(process, instance, owner)]
+    said = [f"stopped {_product(process)} {process.pid}, left by a killed run" for process in servers]
+    _end(servers)
     processes.end(processes.of_data_folder(instance.data))
     owner.memory.release()
     instance.remove()
@@ -52,11 +52,27 @@ def _remove(instance: Instance, owner: Owner) -> list[str]:
     return said
 
 
-def _is_postmaster(process: psutil.Process, instance: Instance, owner: Owner) -> bool:
+def _end(left: list[psutil.Process]) -> None:
+    """End servers' processes at once: their data is thrown away, so its recovery is nobody's concern."""
+    mongods = [process for process in left if _product(process) == MONGODB]
+    processes.end(mongods)  # a mongod's orderly shutdown takes seconds, and it leaves nothing outside its folder
+    # Immediate shutdown, in which a postmaster ends its backends and removes its shared memory.
+    postgres = [process for process in left if process not in mongods]
+    processes.end(postgres, number=signal.SIGQUIT, limit_s=IMMEDIATE_S)
+
+
+def _product(process: psutil.Process) -> str:
+    with suppress(psutil.NoSuchProcess):
+        if process.name() == "mongod":
+            return MONGODB
+    return "PostgreSQL"
+
+
+def _is_server(process: psutil.Process, instance: Instance, owner: Owner) -> bool:
     try:
-        if owner.postmaster is not None and process.pid == owner.postmaster.pid:
-            return owner.postmaster.matches(process)
-        # Killed between its start and the note of it: only a postmaster has the folder in its arguments.
+        if owner.server is not None and process.pid == owner.server.pid:
+            return owner.server.matches(process)
+        # Killed between its start and the note of it: only a postmaster or a mongod has the folder in its arguments.
         return str(instance.data) in process.cmdline()
     except psutil.NoSuchProcess:
         return False

@@ -25,11 +25,11 @@ def test_the_folder_is_there_with_its_owner_and_gone_after() -> None:
     with instances.make(accounts.for_servers()) as instance:
         owner = instance.owner()
         assert owner.harness == Identity.of(os.getpid())
-        assert owner.postmaster is None
+        assert owner.server is None
         assert instance.log.is_dir()
         memory = SharedMemory(files=(("/dev/shm/PostgreSQL.1", 7),), segment=(-5, 9))
         instance.record(owner.harness, memory)
-        assert (instance.owner().postmaster, instance.owner().memory) == (owner.harness, memory)
+        assert (instance.owner().server, instance.owner().memory) == (owner.harness, memory)
     assert not instance.folder.exists()
 
 
