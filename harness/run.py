@@ -285,7 +285,7 @@ def _check_dataset(incident: Incident, stack: Stack, folder: Path) -> None:
         return
     try:
         with psycopg.connect(stack.postgres.dsn()) as connection:
-            found = dataset.load(incident.dataset).check(connection, acknowledged, indeterminate)
+            found = dataset.load(incident.dataset, incident.topology).check(connection, acknowledged, indeterminate)
     except psycopg.Error as error:
         found = [Invariant(name="the dataset's check", violations=None, detail=f"{type(error).__name__}: {error}")]
     write_json(folder / layout.INVARIANTS, [asdict(invariant) for invariant in found])

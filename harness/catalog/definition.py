@@ -283,7 +283,7 @@ class _Check:
         self._above_zero("dataset.scale", declared.scale)
         self._known("dataset.records", declared.records, incident.traffic.mix)
         try:
-            dataset.load(declared)
+            dataset.load(declared, incident.topology)
         except DefinitionError as error:
             raise DefinitionError(
                 where=str(self._path), field=f"dataset.{error.field}", value=error.value, expected=error.expected

@@ -9,7 +9,7 @@ import pytest
 
 from harness import dataset as datasets
 from harness.errors import DefinitionError
-from harness.model import Dataset
+from harness.model import Dataset, MongoReplicaSet, Topology
 
 GOOD = "def seed(connection, scale, seed): ...\ndef check(connection, acknowledged, indeterminate): ...\n"
 
@@ -25,9 +25,9 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return file
 
 
-def load() -> datasets.Fixture:
+def load(topology: Topology | None = None) -> datasets.Fixture:
     sys.modules.pop("sample_dataset", None)
-    return datasets.load(Dataset(module="sample_dataset", version=3))
+    return datasets.load(Dataset(module="sample_dataset", version=3), topology)
 
 
 def test_loads_a_package_with_both_functions(package: Path) -> None:
@@ -61,6 +61,46 @@ def test_refuses_a_wrong_package(package: Path, source: str, field: str, said: s
         load()
     assert caught.value.field == field
     assert said in str(caught.value)
+
+
+MONGO = "def seed_mongo(database, scale, seed): ...\ndef check_mongo(database, acknowledged, indeterminate): ...\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "topology", "missing"),
+    [
+        (MONGO, Topology(postgres=None, mongo=MongoReplicaSet()), None),
+        (GOOD + MONGO, Topology(mongo=MongoReplicaSet()), None),
+        (GOOD, Topology(mongo=MongoReplicaSet()), "seed_mongo"),
+        (GOOD, Topology(postgres=None, mongo=MongoReplicaSet()), "seed_mongo"),
+        (MONGO, Topology(mongo=MongoReplicaSet()), "seed"),
+        (MONGO.partition("def check")[0], Topology(postgres=None, mongo=MongoReplicaSet()), "check_mongo"),
+    ],
+    ids=["mongo for mongo", "both for both", "postgres for both", "postgres for mongo", "mongo for both", "no check"],
+)
+def test_what_a_topology_needs_must_be_there(
+    package: Path, source: str, topology: Topology, missing: str | None
+) -> None:
+    package.write_text(source)
+    if missing is None:
+        load(topology)
+        return
+    with pytest.raises(DefinitionError) as caught:
+        load(topology)
+    assert caught.value.field == missing
+
+
+def test_what_no_topology_needs_says_so_when_it_is_called(package: Path) -> None:
+    package.write_text(GOOD)
+    with pytest.raises(DefinitionError, match="seed_mongo"):
+        load().seed_mongo(None, 1.0, 1)  # type: ignore[arg-type]
+
+
+def test_the_players_are_for_mongo() -> None:
+    fixture = datasets.load(
+        Dataset(module="fixtures.players", version=1), Topology(postgres=None, mongo=MongoReplicaSet())
+    )
+    assert fixture.folder.name == "players"
 
 
 @pytest.mark.parametrize("module", ["fixtures.no_such_dataset", "fixtures.collectibles.seeding"])
