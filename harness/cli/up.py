@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from harness import catalog
-from harness.load.plan import DSN_VARIABLE
+from harness.load.plan import DSN_VARIABLE, MONGO_VARIABLE
 from harness.settings import DEFAULT_SEED, check_scale, check_seed
 from harness.stack.embedded import EmbeddedStack
 
@@ -40,8 +40,11 @@ def up_command(
         seed=seed,
         say=lambda text: console.print(text, style="dim"),
     ) as stack:
-        dsn = stack.postgres.dsn(user=stack.postgres.application_user)
-        console.print(f"{DSN_VARIABLE}={dsn}", markup=False, highlight=False, soft_wrap=True)
+        if stack.postgres is not None:
+            dsn = stack.postgres.dsn(user=stack.postgres.application_user)
+            console.print(f"{DSN_VARIABLE}={dsn}", markup=False, highlight=False, soft_wrap=True)
+        if stack.mongo is not None:
+            console.print(f"{MONGO_VARIABLE}={stack.mongo.uri()}", markup=False, highlight=False, soft_wrap=True)
         console.print("up until Ctrl-C")
         try:
             signal.pause()

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 
+from harness.errors import StackError
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
@@ -92,6 +94,25 @@ def split(asked: Sequence[float], own: tuple[int, ...] | None) -> Split:
     return Split(servers=held, load=own)
 
 
+def others(cpus: float, given: Held, own: tuple[int, ...] | None = None) -> tuple[int, ...]:
+    """The cores for a server that is allotted another number of them while it runs: its own first, then its neighbours.
+
+    :param own: those of this process; None: those that it was given when it began
+    :raises StackError: this system cannot hold processes to cores, or has not so many
+
+    >>> others(1, Held(cpus=2, cores=(2, 3)), (0, 1, 2, 3)), others(3, Held(cpus=2, cores=(2, 3)), (0, 1, 2, 3))
+    ((3,), (1, 2, 3))
+    """
+    there = own or _OWN
+    if given.cores is None or there is None:
+        raise StackError("this system cannot hold processes to cores: run it with --stack docker")
+    wanted = math.ceil(cpus)
+    if not 0 < wanted <= len(there):
+        raise StackError(f"{cpus:g} cores cannot be allotted: this machine gives 1 to {len(there)}")
+    neighbours = [core for core in sorted(there, reverse=True) if core not in given.cores]
+    return tuple(sorted([*sorted(given.cores, reverse=True), *neighbours][:wanted]))
+
+
 def _not_held(cpus: float) -> str:
     return (
         f"this system cannot hold processes to cores: the server may use more than its {cpus:g} and competes with "
@@ -131,18 +152,19 @@ def process_held_to(cores: tuple[int, ...] | None) -> Iterator[None]:
         return
     with _LOCK:
         _holders += 1
-        _hold_threads(cores)
+        hold("self", cores)
     try:
         yield
     finally:
         with _LOCK:
             _holders -= 1
             if _holders == 0 and _OWN is not None:
-                _hold_threads(_OWN)
+                hold("self", _OWN)
 
 
-def _hold_threads(cores: tuple[int, ...]) -> None:
-    for task in Path("/proc/self/task").iterdir():
+def hold(pid: int | str, cores: tuple[int, ...]) -> None:
+    """Hold all threads of a process to ``cores``, and with them those that it starts later."""
+    for task in Path(f"/proc/{pid}/task").iterdir():
         with suppress(ProcessLookupError):  # the thread ended since we listed it
             os.sched_setaffinity(int(task.name), cores)
 

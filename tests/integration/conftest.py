@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.model import Dataset, PostgresServer, Topology
+from harness.model import Dataset, MongoReplicaSet, PostgresServer, Topology
 from harness.stack.embedded import EmbeddedStack
+from harness.stack.mongo import ReplicaSet
 from harness.stack.postgres import Endpoint
 
 SCALE = 0.02
@@ -43,3 +44,23 @@ def postgres(stack: EmbeddedStack) -> Endpoint:
     """The stack's PostgreSQL, its database as it was seeded."""
     stack.reset()
     return stack.postgres
+
+
+@pytest.fixture(scope="session")
+def mongo_stack(_own_cache: None) -> Iterator[EmbeddedStack]:
+    """A running replica set of three members with a few players, whose failpoints can be set."""
+    topology = Topology(postgres=None, mongo=MongoReplicaSet(failpoints=True))
+    players = Dataset(module="fixtures.players", version=1)
+    with EmbeddedStack.up(topology, players, scale=SCALE, seed=SEED, say=lambda line: None) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def mongo(mongo_stack: EmbeddedStack) -> ReplicaSet:
+    """That replica set, as it was seeded when the module's first test began: a reset takes seconds.
+
+    A test leaves members' states and failpoints as it found them, and writes to collections of its own.
+    """
+    mongo_stack.reset()
+    assert mongo_stack.mongo is not None
+    return mongo_stack.mongo

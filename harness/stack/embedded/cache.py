@@ -92,9 +92,14 @@ def held(recipe: Recipe, build: Callable[[Path], None], say: Say) -> Iterator[Pa
         ) from error
 
 
-def copy_tree(source: Path, target: Path) -> None:
-    """Copy a folder with modes and times; shares the blocks where the file system can."""
+def copy_tree(source: Path, target: Path, *, with_holes: bool = False) -> None:
+    """Copy a folder with modes and times; shares the blocks where the file system can.
+
+    :param with_holes: whether room that was only reserved is left out, where the system's ``cp`` can
+    """
     flags = ["-c", "-R", "-p"] if platform.system() == "Darwin" else ["-a", "--reflink=auto"]
+    if with_holes and platform.system() != "Darwin":
+        flags.append("--sparse=always")
     done = subprocess.run(["cp", *flags, str(source), str(target)], capture_output=True, check=False)
     if done.returncode != 0:  # a cp without these flags, or a file system that refuses them
         shutil.rmtree(target, ignore_errors=True)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import random
 import socket
 from contextlib import suppress
+from pathlib import Path
 
 import psutil
 
@@ -12,6 +14,9 @@ from harness.errors import StackError
 
 HOST = "127.0.0.1"
 FORCED = "FLASHCROWD_PG_PORT"
+_GIVEN_AWAY = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_FIRST = 10_000  # below it are the ports of well-known services
+_TRIED = 100
 
 
 def free() -> int:
@@ -20,6 +25,25 @@ def free() -> int:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def lasting() -> int:
+    """A port that nothing listens on at this moment, and that the system gives to no outgoing connection.
+
+    For a server that is stopped and started again at its port while a load makes connections. Where the system does not
+    tell which ports it gives away, any free one.
+    """
+    try:
+        first, last = map(int, _GIVEN_AWAY.read_text().split())
+    except (OSError, ValueError):
+        return free()
+    own = [port for port in range(_FIRST, 65536) if not first <= port <= last]
+    for port in random.sample(own, min(len(own), _TRIED)):
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((HOST, port))
+            return port
+    return free()
 
 
 def forced() -> int | None:

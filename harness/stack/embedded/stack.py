@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -18,6 +18,7 @@ from harness import dataset as datasets
 from harness.errors import StackError
 from harness.model import Dataset, Topology
 from harness.stack import cores
+from harness.stack.embedded.mongo import EmbeddedMongo, check_parameters
 from harness.stack.embedded.postgres import EmbeddedPostgres
 from harness.stack.embedded.sweep import sweep
 from harness.stack.mongo import ReplicaSet
@@ -32,8 +33,11 @@ class EmbeddedStack:
     :ivar load_cores: the cores for the load, which this process is held to already; None: any
     """
 
-    def __init__(self, *, postgres: EmbeddedPostgres, load_cores: tuple[int, ...] | None) -> None:
+    def __init__(
+        self, *, postgres: EmbeddedPostgres | None, mongo: EmbeddedMongo | None, load_cores: tuple[int, ...] | None
+    ) -> None:
         self._postgres = postgres
+        self._mongo = mongo
         self.load_cores = load_cores
 
     @classmethod
@@ -48,22 +52,35 @@ class EmbeddedStack:
         :raises DefinitionError: the dataset or a setting is wrong
         :raises StackError: a server did not come up
         """
-        asked = topology.postgres
-        assert asked is not None
-        check_settings(asked.settings)
-        fixture = datasets.load(dataset)
+        postgres, mongo = topology.postgres, topology.mongo
+        if postgres is not None:
+            check_settings(postgres.settings)
+        if mongo is not None:
+            check_parameters(mongo)
+        fixture = datasets.load(dataset, topology)
         for line in sweep():
             say(line)
-        split = cores.split([asked.cpus], cores.own_cores())
+        wanted = [] if postgres is None else [postgres.cpus]
+        members = [] if mongo is None else [mongo.cpus] * mongo.members
+        split = cores.split([*wanted, *members], cores.own_cores())
         with ExitStack() as closing:
             closing.enter_context(cores.process_held_to(split.load))
-            up = EmbeddedPostgres.up(asked, fixture, scale=scale, seed=seed, held=split.servers[0], say=say)
-            yield cls(postgres=closing.enter_context(up), load_cores=split.load)
+            relational: EmbeddedPostgres | None = None
+            documents: EmbeddedMongo | None = None
+            if postgres is not None:
+                held = split.servers[0]
+                up = EmbeddedPostgres.up(postgres, fixture, scale=scale, seed=seed, held=held, say=say)
+                relational = closing.enter_context(up)
+            if mongo is not None:
+                theirs = split.servers[len(wanted) :]
+                set_up = EmbeddedMongo.up(mongo, fixture, scale=scale, seed=seed, held=theirs, say=say)
+                documents = closing.enter_context(set_up)
+            yield cls(postgres=relational, mongo=documents, load_cores=split.load)
 
     @property
-    def postgres(self) -> Endpoint:
-        """The server, at the database that the dataset was seeded into."""
-        return self._postgres.endpoint
+    def postgres(self) -> Endpoint | None:
+        """The primary, at the database that the dataset was seeded into; None: the topology has none."""
+        return None if self._postgres is None else self._postgres.endpoint
 
     @property
     def replicas(self) -> tuple[Endpoint, ...]:
@@ -73,12 +90,12 @@ class EmbeddedStack:
     @property
     def mongo(self) -> ReplicaSet | None:
         """The replica set; None: the topology has none."""
-        return None
+        return None if self._mongo is None else self._mongo.replica_set
 
     @property
     def servers(self) -> Mapping[str, Server]:
         """Every server by its name."""
-        return {}
+        return {} if self._mongo is None else {member.name: member for member in self._mongo.members}
 
     def why_not(self, action: str) -> str | None:
         """Why it cannot do ``add_replica``; None if it can."""
@@ -96,16 +113,26 @@ class EmbeddedStack:
 
         :raises StackError: a server does not do it
         """
-        self._postgres.reset()
+        for part in self._parts():
+            part.reset()
 
     def check_alive(self) -> str | None:
         """None while all servers live, else how one died: exit status and last log lines."""
-        return self._postgres.check_alive()
+        return next((died for part in self._parts() if (died := part.check_alive()) is not None), None)
 
     def save_logs(self, folder: Path) -> None:
         """Copy what the servers logged since the last reset into ``folder``, which is made where it is missing."""
-        self._postgres.save_logs(folder)
+        for part in self._parts():
+            part.save_logs(folder)
 
     def describe(self) -> dict[str, Any]:
         """The object ``stack`` of run.json."""
-        return {"provider": "embedded", "postgres": self._postgres.describe()}
+        described: dict[str, Any] = {"provider": "embedded"}
+        if self._postgres is not None:
+            described["postgres"] = self._postgres.describe()
+        if self._mongo is not None:
+            described["mongo"] = self._mongo.describe()
+        return described
+
+    def _parts(self) -> Sequence[EmbeddedPostgres | EmbeddedMongo]:
+        return [part for part in (self._postgres, self._mongo) if part is not None]
