@@ -11,6 +11,7 @@ from rich.console import Console
 from harness.cli.gc import gc_command
 from harness.cli.images import images_app
 from harness.cli.list import list_command
+from harness.cli.mark import mark_command
 from harness.cli.report import report_command
 from harness.cli.run import run_command
 from harness.cli.up import up_command
@@ -31,6 +32,7 @@ app.command("list")(list_command)
 app.command("run")(run_command)
 app.command("report")(report_command)
 app.command("up")(up_command)
+app.command("mark")(mark_command)
 app.command("gc")(gc_command)
 app.add_typer(images_app, name="images")
 

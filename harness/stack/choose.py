@@ -9,6 +9,8 @@ from enum import StrEnum
 from harness.model import Dataset, Topology
 from harness.stack.embedded import EmbeddedStack
 from harness.stack.embedded import sweep as embedded_sweep
+from harness.stack.external import ExternalStack
+from harness.stack.external.session import cancel_own
 from harness.stack.stack import Stack
 
 
@@ -17,6 +19,7 @@ class Provider(StrEnum):
 
     AUTO = "auto"
     EMBEDDED = "embedded"
+    EXTERNAL = "external"
 
 
 def choose(provider: Provider, say: Callable[[str], None]) -> Provider:
@@ -36,10 +39,12 @@ def up(
     :param say: is told what takes time, and what was cleaned up
     :raises StackError: on entering, a server did not come up
     """
-    choose(provider, say)
+    if choose(provider, say) is Provider.EXTERNAL:
+        return ExternalStack.up(topology, dataset, scale=scale, seed=seed, say=say)
     return EmbeddedStack.up(topology, dataset, scale=scale, seed=seed, say=say)
 
 
 def stop_own() -> None:
     """Stop at once what this process is starting, whoever starts it, so that the thread that waits for it fails."""
     embedded_sweep.stop_own()
+    cancel_own()

@@ -53,6 +53,7 @@ class Endpoint:
         role = user or self.user
         password = dict(self.passwords).get(role)
         login = quote(role, safe="") + ("" if password is None else f":{quote(password, safe='')}")
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        # A host that begins with a slash is the folder of a Unix socket.
+        host = f"[{self.host}]" if ":" in self.host else quote(self.host, safe="")
         name = quote(database or self.database, safe="")
         return f"postgresql://{login}@{host}:{self.port}/{name}?{urlencode(self.options, quote_via=quote)}"

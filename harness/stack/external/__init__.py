@@ -1,0 +1,18 @@
+"""One's own servers, loaded where a marker allows it; made by :meth:`ExternalStack.up`.
+
+stack.py      the lifecycle: check, seed, reset, leave
+addresses.py  where they are: environment or file
+dsn.py        a DSN that both drivers read alike
+marker.py     what says that a database may be destroyed
+postgres.py   one PostgreSQL and its replicas
+objects.py    what a database holds
+seeding.py    the dataset in it, with a record of what was made
+copies.py     the seeded copy beside it, where one may be kept
+privileges.py what the role may not do, and which GRANT would change it
+session.py    sessions for administration
+server.py     a server as the timeline meets it
+"""
+
+from harness.stack.external.stack import ExternalStack
+
+__all__ = ["ExternalStack"]

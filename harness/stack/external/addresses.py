@@ -1,0 +1,79 @@
+"""Where one's own servers are: from the environment, or from a file that nobody else may read.
+
+Never from the command line, where ``ps`` shows it. What is said of a wrong address does not repeat it: it may hold a
+password, or a piece of one.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.errors import UsageError
+
+POSTGRES_VARIABLE = "FLASHCROWD_EXTERNAL_POSTGRES"
+REPLICAS_VARIABLE = "FLASHCROWD_EXTERNAL_REPLICAS"
+MONGO_VARIABLE = "FLASHCROWD_EXTERNAL_MONGO"
+FILE_VARIABLE = "FLASHCROWD_EXTERNAL_FILE"
+KEYS = ("postgres", "replicas", "mongo")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addresses:
+    """Where the servers are, as the user wrote it; None: not named.
+
+    :param postgres: DSN of the primary and the database that is loaded
+    :param replicas: DSNs of streaming replicas that take reads
+    :param mongo: connection string of the replica set and the database that is loaded
+    """
+
+    postgres: str | None = field(default=None, repr=False)
+    replicas: tuple[str, ...] = field(default=(), repr=False)
+    mongo: str | None = field(default=None, repr=False)
+
+
+def read(environment: Mapping[str, str] | None = None) -> Addresses:
+    """What environment and file name; the environment has the last word.
+
+    :raises UsageError: the file cannot be read, others may read it, or it holds something else
+    """
+    given = os.environ if environment is None else environment
+    named = given.get(FILE_VARIABLE)
+    of_file = _of_file(Path(named)) if named else Addresses()
+    replicas = tuple(given.get(REPLICAS_VARIABLE, "").split())
+    return Addresses(
+        postgres=given.get(POSTGRES_VARIABLE) or of_file.postgres,
+        replicas=replicas or of_file.replicas,
+        mongo=given.get(MONGO_VARIABLE) or of_file.mongo,
+    )
+
+
+def _of_file(path: Path) -> Addresses:
+    where = f"{FILE_VARIABLE}={path}"
+    try:
+        with path.open("rb") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            if mode & 0o077:
+                raise UsageError(
+                    f"{where}: others may read it (mode {mode:o}), and it holds passwords: chmod 600 {path}"
+                )
+            value = tomllib.load(file)
+    except OSError as error:
+        raise UsageError(f"{where}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+        # The parser's words may quote the line, and the line may hold a password.
+        raise UsageError(f'{where}: is no TOML; write lines such as postgres = "postgresql://…"') from None
+    unknown = sorted(value.keys() - set(KEYS))
+    if unknown:
+        raise UsageError(f"{where}: {unknown[0]}: unknown; it may hold {', '.join(KEYS)}")
+    replicas = value.get("replicas", [])
+    if not isinstance(replicas, list) or not all(isinstance(one, str) for one in replicas):
+        raise UsageError(f"{where}: replicas: must be a list of DSNs")
+    for key in ("postgres", "mongo"):
+        if not isinstance(value.get(key, ""), str):
+            raise UsageError(f"{where}: {key}: must be a text")
+    return Addresses(postgres=value.get("postgres"), replicas=tuple(replicas), mongo=value.get("mongo"))

@@ -1,0 +1,149 @@
+"""Seeding a database that is not ours to drop: in one transaction, with a record of what was made.
+
+Whatever ends it half-way leaves the database as it was. The record, in our own schema, is what the next seeding drops
+first, and what tells the dataset's tables from somebody's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import psycopg
+
+from harness.dataset import Fixture
+from harness.errors import StackError
+from harness.stack.external.marker import SCHEMA
+from harness.stack.external.objects import Object, drop, held
+
+RECIPE = 1  # to be raised whenever this module puts something else into a database
+LOCK_S = 30  # for the tables to be dropped; sessions that may be ended have been
+SEEDED = f"{SCHEMA}.seeded"
+RECIPES = f"{SCHEMA}.recipe"
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """All that the seeded data is made of."""
+
+    fixture: Fixture
+    scale: float
+    seed: int
+
+    def key(self) -> str:
+        """Equal recipes, equal data."""
+        made_of = {
+            "recipe": RECIPE,
+            "module": self.fixture.module,
+            "version": self.fixture.version,
+            "files": self.fixture.fingerprint(),
+            "scale": self.scale,
+            "seed": self.seed,
+        }
+        return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
+
+
+def recorded(connection: psycopg.Connection) -> frozenset[Object]:
+    """What our last seeding made; nothing where there was none."""
+    try:
+        rows = connection.execute(f"SELECT kind, identity, holds FROM {SEEDED}".encode()).fetchall()
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+        return frozenset()
+    return frozenset(Object(kind=kind, identity=identity, holds=holds) for kind, identity, holds in rows)
+
+
+def untouched(connection: psycopg.Connection, key: str) -> bool:
+    """Whether the data is as it was seeded by that recipe: no transaction of this server has written since.
+
+    A server on which anybody writes anything is not taken for untouched: that costs a seeding, no more.
+    """
+    try:
+        row = connection.execute(
+            f"SELECT key = %s AND next_xid = pg_snapshot_xmax(pg_current_snapshot())::text FROM {RECIPES}".encode(),
+            [key],
+        ).fetchone()
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+        return False
+    return row is not None and bool(row[0])
+
+
+def seed(connection: psycopg.Connection, recipe: Recipe, doomed: frozenset[Object], say: Say) -> None:
+    """Drop ``doomed``, seed, and record what was made.
+
+    :raises StackError: the role lacks a privilege, somebody holds a lock, or the seeding failed
+    """
+    begun = time.monotonic()
+    where = f"{connection.info.dbname} at {connection.info.host}:{connection.info.port}"
+    connection.autocommit = False
+    try:
+        connection.execute(f"SET LOCAL lock_timeout = '{LOCK_S}s'".encode())
+        connection.execute("SET LOCAL statement_timeout = 0")
+        drop(connection, doomed)
+        before = held(connection)
+        recipe.fixture.seed(connection, recipe.scale, recipe.seed)
+        made = held(connection) - before
+        _record(connection, made)
+        connection.commit()
+        connection.autocommit = True
+        _vacuum(connection, made)
+        _note_recipe(connection, recipe.key())
+    except psycopg.errors.InsufficientPrivilege as error:
+        role, database = connection.info.user, connection.info.dbname
+        raise StackError(
+            f"{where} cannot be seeded: {error.diag.message_primary}; somebody who may: "
+            f'GRANT CREATE ON SCHEMA public TO "{role}" (and GRANT CREATE, TEMPORARY ON DATABASE "{database}" TO "{role}")'
+        ) from error
+    except psycopg.errors.LockNotAvailable as error:
+        raise StackError(
+            f"{where} cannot be seeded: another session holds a lock on it for more than {LOCK_S} s ({_others(connection)}); "
+            "end it, or let the role end it: GRANT pg_signal_backend"
+        ) from error
+    except psycopg.Error as error:
+        raise StackError(f"seeding {recipe.fixture.module} into {where} failed: {error}") from error
+    finally:
+        if not connection.closed:
+            connection.rollback()
+            connection.autocommit = True
+    say(f"seeded {recipe.fixture.module} at scale {recipe.scale:g} in {time.monotonic() - begun:.1f} s")
+
+
+def _record(connection: psycopg.Connection, made: frozenset[Object]) -> None:
+    connection.execute(f"CREATE TABLE IF NOT EXISTS {SEEDED} (kind text, identity text, holds boolean)".encode())
+    connection.execute(f"DELETE FROM {SEEDED}".encode())
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            f"INSERT INTO {SEEDED} VALUES (%s, %s, %s)".encode(),
+            [(one.kind, one.identity, one.holds) for one in made],
+        )
+    connection.execute(f"DROP TABLE IF EXISTS {RECIPES}".encode())
+
+
+def _note_recipe(connection: psycopg.Connection, key: str) -> None:
+    """Last of all, with the number of the next transaction: whoever writes later takes one."""
+    connection.execute(f"CREATE TABLE {RECIPES} (key text, next_xid text)".encode())
+    with connection.transaction():
+        connection.execute(
+            f"INSERT INTO {RECIPES} VALUES (%s, (pg_current_xact_id()::text::bigint + 1)::text)".encode(), [key]
+        )
+
+
+def _vacuum(connection: psycopg.Connection, made: frozenset[Object]) -> None:
+    tables = sorted(one.identity for one in made if one.kind in ("table", "materialized view"))
+    if tables:
+        connection.execute("SET statement_timeout = 0")
+        connection.execute(f"VACUUM (FREEZE, ANALYZE) {', '.join(tables)}".encode())
+
+
+def _others(connection: psycopg.Connection) -> str:
+    connection.rollback()
+    rows = connection.execute(
+        "SELECT format('process %s of %s, %s', pid, usename, coalesce(nullif(application_name, ''), 'unnamed'))"
+        " FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        " AND backend_type = 'client backend' ORDER BY pid LIMIT 3"
+    ).fetchall()
+    return "; ".join(row[0] for row in rows) or "it is gone now"
