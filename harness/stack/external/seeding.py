@@ -16,6 +16,7 @@ import psycopg
 
 from harness.dataset import Fixture
 from harness.errors import StackError
+from harness.stack import seeding
 from harness.stack.external.marker import SCHEMA
 from harness.stack.external.objects import Object, drop, held
 
@@ -37,14 +38,7 @@ class Recipe:
 
     def key(self) -> str:
         """Equal recipes, equal data."""
-        made_of = {
-            "recipe": RECIPE,
-            "module": self.fixture.module,
-            "version": self.fixture.version,
-            "files": self.fixture.fingerprint(),
-            "scale": self.scale,
-            "seed": self.seed,
-        }
+        made_of = {**seeding.made_of(self.fixture, self.scale, self.seed), "external": RECIPE}
         return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
 
 
@@ -140,10 +134,10 @@ def _vacuum(connection: psycopg.Connection, made: frozenset[Object]) -> None:
 
 
 def _others(connection: psycopg.Connection) -> str:
+    """Sessions in the database that the role could not end."""
     connection.rollback()
     rows = connection.execute(
-        "SELECT format('process %s of %s, %s', pid, usename, coalesce(nullif(application_name, ''), 'unnamed'))"
-        " FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        " AND backend_type = 'client backend' ORDER BY pid LIMIT 3"
+        "SELECT format('process %s of role %s', pid, usename) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND usename <> current_user ORDER BY pid LIMIT 3"
     ).fetchall()
     return "; ".join(row[0] for row in rows) or "it is gone now"

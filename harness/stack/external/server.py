@@ -40,7 +40,7 @@ class ExternalServer:
 
     def cut_off(self) -> None:
         """Refused."""
-        self._refuse("cut off")
+        self._refuse("cut_off")
 
     def rejoin(self) -> None:
         """Refused."""
@@ -48,10 +48,14 @@ class ExternalServer:
 
     def set_cpus(self, cpus: float) -> None:
         """Refused."""
-        self._refuse(f"give {cpus:g} cores to")
+        self._refuse("set_cpus")
 
-    def _refuse(self, what: str) -> NoReturn:
-        raise StackError(
-            f"flashcrowd cannot {what} {self.name}: it is a server of your own; run the incident with --stack embedded or "
-            "docker, or leave the step out"
+    def why_not(self, action: str) -> str | None:
+        """Why nothing can be done to it, and what to do instead."""
+        return (
+            f"flashcrowd cannot {action.replace('_', ' ')} {self.name}: it is a server of your own; run the incident with "
+            "--stack embedded or docker, or leave the step out"
         )
+
+    def _refuse(self, action: str) -> NoReturn:
+        raise StackError(self.why_not(action))

@@ -33,6 +33,7 @@ def session(
             autocommit=True,
             application_name=application_name,
             connect_timeout=CONNECT_S,
+            client_encoding="utf8",  # a database without an encoding (SQL_ASCII) would give bytes for texts
         )
     except psycopg.OperationalError as error:
         raise StackError(f"{where} cannot be connected to: {' '.join(str(error).split())}") from error

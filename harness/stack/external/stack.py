@@ -88,11 +88,15 @@ class ExternalStack:
         """Every server by its name; nothing can be done to them."""
         return self._servers
 
-    def add_replica(self) -> Server:
-        """:raises StackError: always"""
-        raise StackError(
+    def why_not(self, action: str) -> str | None:
+        """Why no replica can be added, and what to do instead."""
+        return (
             "flashcrowd cannot add a replica to a server of your own: run the incident with --stack embedded or docker"
         )
+
+    def add_replica(self) -> Server:
+        """:raises StackError: always"""
+        raise StackError(self.why_not("add_replica"))
 
     def reset(self) -> None:
         """Put the data back to exactly the seeded state; sessions in the database are ended.

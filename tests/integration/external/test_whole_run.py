@@ -1,0 +1,133 @@
+"""A whole run on a server of one's own, to its verdict; and what it does to the server."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from harness.errors import Exit
+from tests.integration.command import Command, Place, ask
+from tests.integration.external.conftest import SECRET, OwnServer
+
+pytestmark = pytest.mark.server
+
+VARIABLE = "FLASHCROWD_EXTERNAL_POSTGRES"
+
+
+def marked(own: OwnServer, place: Place, attributes: str = "") -> tuple[str, str]:
+    """A database of a new role, marked and named in the environment of the place's commands; role and database."""
+    user = own.make_role(attributes)
+    database = own.make_database(user)
+    place.environment[VARIABLE] = own.dsn(user, database)
+    assert place.run("mark", "--yes").process.returncode == Exit.FINE
+    return user, database
+
+
+def told_secret(place: Place) -> list[str]:
+    """Files of the place in which the password stands, in whatever way it is written."""
+    ways = [SECRET.encode(), SECRET.replace("@", "%40").replace(":", "%3A").replace("/", "%2F").encode()]
+    files = [path for path in place.folder.rglob("*") if path.is_file() and not path.is_symlink()]
+    return [str(path) for path in files if any(way in path.read_bytes() for way in ways)]
+
+
+def run(place: Place, incident: str, *arguments: str) -> tuple[Command, Path]:
+    """Run an incident there, looking out for the password meanwhile; its experiment's folder."""
+    command = place.begin_run(incident, "--stack", "external", *arguments)
+    place.await_load(incident, "before", rows=20)
+    running = place.processes()
+    assert len(running) >= 3
+    assert not [process for process in running if "stilz" in " ".join(process.cmdline())]
+    command.end()
+    return command, place.experiment(incident)
+
+
+def test_an_incident_is_reproduced_and_its_fix_shown(own: OwnServer, place: Place) -> None:
+    _, database = marked(own, place, "CREATEDB")
+    command, folder = run(place, "small-burst", "--seed", "7")
+    verdict = json.loads((folder / "verdict.json").read_text())
+    assert (verdict["status"], verdict["reproduced"], verdict["fixed"]) == ("pass", True, True), command.printed
+    assert command.process.returncode == Exit.FINE
+    before = verdict["variants"]["before"]
+    # what the log would have told is not known, and no zero
+    assert before["deadlocks"]["log"] is None
+    assert before["deadlocks"]["client"] == before["deadlocks"]["counter"] >= 1
+    assert [one["violations"] for one in before["invariants"]] == [0] * 5
+    meta = json.loads((folder / "before" / "run.json").read_text())
+    assert meta["stack"]["provider"] == "external"
+    assert (meta["stack"]["postgres"]["cpus"], meta["stack"]["postgres"]["cores"]) == (None, None)
+    notes = " ".join(meta["stack"]["postgres"]["notes"])
+    assert "the incident asks for max_connections = 40; this server has 100" in notes
+    assert "deadlock_timeout" not in notes, "as the incident asks"
+    assert "GRANT pg_monitor TO" in notes and "not measured" in notes
+    # the server keeps its database with a seeded copy beside it, and nothing else
+    assert own.databases(database) == {database, f"{database}_flashcrowd_seed"}
+    assert told_secret(place) == []
+    assert place.left() == []
+    assert place.run("mark", "--remove").process.returncode == Exit.FINE
+    assert own.databases(database) == {database}
+
+
+def test_what_is_not_measured_is_unknown_and_never_passes(own: OwnServer, place: Place) -> None:
+    marked(own, place)
+    command, folder = run(place, "busy-writer")
+    verdict = json.loads((folder / "verdict.json").read_text())
+    assert verdict["status"] == "unknown", command.printed
+    assert command.process.returncode == Exit.UNKNOWN
+    found = {one["name"]: one for one in verdict["variants"]["before"]["symptoms"]}
+    assert found["busy"]["held"] is None
+    assert found["answers"]["held"] is True
+    assert ask(folder / "before", "SELECT count(*) FROM samples WHERE metric LIKE 'container_%'") == [(0,)]
+    assert ask(folder / "before", "SELECT count(*) > 0 FROM samples WHERE metric = 'pg_stat_activity_count'") == [
+        (True,)
+    ]
+    # a role that may not create databases seeds anew, and is told how long that takes
+    assert "may not create databases" in command.printed
+    assert "seeded fixtures.collectibles at scale 0.02 in " in command.printed
+    assert "work_mem" not in command.printed, "4096kB are 4MB"
+    assert told_secret(place) == []
+
+
+def test_an_unmarked_database_is_left_alone(own: OwnServer, place: Place) -> None:
+    user = own.make_role()
+    database = own.make_database(user)
+    place.environment[VARIABLE] = own.dsn(user, database)
+    command = place.run("run", "one-statement", "--stack", "external", "--out", str(place.out))
+    assert command.process.returncode == Exit.STACK
+    assert "is not marked" in command.printed and "flashcrowd mark" in command.printed
+    with own.admin(database) as admin:
+        assert admin.execute(
+            "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+        ).fetchone() == (0,)
+    assert place.left() == []
+
+
+def test_so_is_a_copy_of_a_marked_one(own: OwnServer, place: Place) -> None:
+    user, database = marked(own, place)
+    with own.admin() as admin:
+        admin.execute(f"CREATE DATABASE {database}_live TEMPLATE {database} OWNER {user}".encode())
+    command = place.run(
+        "run", "one-statement", "--stack", "external", "--out", str(place.out),
+        **{VARIABLE: own.dsn(user, f"{database}_live")},
+    )  # fmt: skip
+    assert command.process.returncode == Exit.STACK
+    assert f"holds the marker of a database named '{database}'" in command.printed
+
+
+def test_so_is_one_with_somebodys_table(own: OwnServer, place: Place) -> None:
+    _, database = marked(own, place)
+    with own.admin(database) as admin:
+        admin.execute("CREATE TABLE orders (id int)")
+        admin.execute("INSERT INTO orders VALUES (1)")
+    command = place.run("run", "one-statement", "--stack", "external", "--out", str(place.out))
+    assert command.process.returncode == Exit.STACK
+    assert "holds 1 table that neither the dataset nor flashcrowd made (public.orders)" in command.printed
+    with own.admin(database) as admin:
+        assert admin.execute("SELECT count(*) FROM orders").fetchone() == (1,)
+
+
+def test_nobody_named(place: Place) -> None:
+    command = place.run("run", "one-statement", "--stack", "external", "--out", str(place.out))
+    assert command.process.returncode == Exit.USAGE
+    assert "FLASHCROWD_EXTERNAL_POSTGRES names no server" in command.printed
