@@ -1,9 +1,15 @@
-"""For all tests: Locust must not patch this process, and where CI says so a skipped test is a failed one."""
+"""For all tests: Locust must not patch this process, and where CI says so a skipped test is a failed one.
+
+Tests marked ``docker`` are skipped where no Docker engine answers; with FLASHCROWD_REQUIRE_DOCKER=1, as in CI, they fail.
+"""
 
 import os
 from collections.abc import Generator
+from functools import cache
 
+import docker
 import pytest
+from docker.errors import DockerException
 
 # Importing locust monkey-patches the process otherwise, and pytest's own event loops with it.
 os.environ.setdefault("LOCUST_SKIP_MONKEY_PATCH", "1")
@@ -19,3 +25,28 @@ def pytest_runtest_makereport(
         report.outcome = "failed"
         report.longrepr = f"skipped, where FLASHCROWD_NO_SKIPS=1 asks for every test to run: {report.longrepr}"
     return report
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """No test of containers without an engine."""
+    if item.get_closest_marker("docker") is None or (why := _no_engine()) is None:
+        return
+    if os.environ.get("FLASHCROWD_REQUIRE_DOCKER") == "1":
+        pytest.fail(f"FLASHCROWD_REQUIRE_DOCKER=1, and no Docker engine answers: {why}", pytrace=False)
+    pytest.skip(f"no Docker engine answers: {why}")
+
+
+@cache
+def _no_engine() -> str | None:
+    """Why no engine answers; None where one does."""
+    try:
+        client = docker.from_env(timeout=10)
+    except DockerException as error:
+        return str(error)
+    try:
+        client.ping()
+    except (DockerException, OSError) as error:
+        return str(error)
+    finally:
+        client.close()
+    return None

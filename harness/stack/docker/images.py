@@ -6,10 +6,11 @@ official one, pinned, where the engine has it or can pull it; the one that ``fla
 
 from __future__ import annotations
 
+import fcntl
 import os
 import tempfile
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -19,10 +20,11 @@ from docker.errors import APIError, DockerException, ImageNotFound
 
 from harness.errors import StackError
 from harness.stack.docker.recipes import Recipe
+from harness.stack.embedded import instance
 
 LABEL = "io.flashcrowd.image"
 MADE_OF_LABEL = "io.flashcrowd.made-of"
-#: A registry that is there says something at once and goes on saying how far it is.
+#: A registry that is there answers in a moment; where packets to it vanish, every start would wait this long.
 REGISTRY_SILENT_S = 5.0
 #: Two hundred megabytes are sent, written and run.
 BUILD_S = 300.0
@@ -74,27 +76,44 @@ MONGO = Wanted(name="mongo", variable="FLASHCROWD_MONGO_IMAGE", official="mongo:
 _not_pulled: dict[str, str] = {}
 
 
-def postgres_image(client: docker.DockerClient) -> Image:
+def _silently(line: str) -> None:
+    pass
+
+
+def postgres_image(client: docker.DockerClient, say: Callable[[str], None] = _silently) -> Image:
     """The image for PostgreSQL servers.
 
     :raises StackError: there is none, and how to get one
     """
-    return _image(client, POSTGRES)
+    return image(client, POSTGRES, say)
 
 
-def mongo_image(client: docker.DockerClient) -> Image:
+def mongo_image(client: docker.DockerClient, say: Callable[[str], None] = _silently) -> Image:
     """The image for the members of a MongoDB replica set.
 
     :raises StackError: there is none, and how to get one
     """
-    return _image(client, MONGO)
+    return image(client, MONGO, say)
 
 
 def build(client: docker.DockerClient, recipe: Recipe, say: Callable[[str], None]) -> Image:
-    """Make an image, unless the engine has it as it would be made.
+    """Make an image, unless the engine has it as it would be made; the one that had its tag goes.
 
     :raises StackError: the engine did not make it; what it said last
     """
+    with _one_at_a_time():
+        return _build(client, recipe, say)
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    # Of two that make the same image at once, the second finds it made.
+    with (instance.base() / "images.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _build(client: docker.DockerClient, recipe: Recipe, say: Callable[[str], None]) -> Image:
     key = recipe.key()
     before = _of_engine(client, recipe.tag, Origin.OFFLINE)
     if before is not None and _labels(client, before).get(LABEL) == key:
@@ -132,31 +151,36 @@ def build(client: docker.DockerClient, recipe: Recipe, say: Callable[[str], None
     return made
 
 
-def _image(client: docker.DockerClient, wanted: Wanted) -> Image:
+def image(client: docker.DockerClient, wanted: Wanted, say: Callable[[str], None] = _silently) -> Image:
+    """The image for one kind of server.
+
+    :param say: is told when one is pulled, which takes a while
+    :raises StackError: there is none, and how to get one
+    """
     try:
         named = os.environ.get(wanted.variable, "")
         if named:
-            image = _of_engine(client, named, Origin.NAMED) or _pulled(client, named, Origin.NAMED)
-            if image is None:
+            found = _of_engine(client, named, Origin.NAMED) or _pulled(client, named, Origin.NAMED, say)
+            if found is None:
                 raise StackError(
                     f"{wanted.variable}={named}: the engine does not have this image and cannot pull it "
                     f"({_not_pulled[named]}): name another, or unset it"
                 )
-            return image
-        image = (
+            return found
+        found = (
             _of_engine(client, wanted.official, Origin.OFFICIAL)
-            or _pulled(client, wanted.official, Origin.OFFICIAL)
+            or _pulled(client, wanted.official, Origin.OFFICIAL, say)
             or _of_engine(client, wanted.offline, Origin.OFFLINE)
         )
     except (DockerException, requests.RequestException) as error:
         raise StackError(f"the Docker engine does not say which images it has: {error}") from error
-    if image is None:
+    if found is None:
         raise StackError(
             f"no image for {wanted.name}: the engine has no {wanted.official}, cannot pull it "
             f"({_not_pulled[wanted.official]}), and has no {wanted.offline}: make one without a registry with "
             f"`flashcrowd images build {wanted.name}`, or name one with {wanted.variable}"
         )
-    return image
+    return found
 
 
 def _of_engine(client: docker.DockerClient, reference: str, origin: Origin) -> Image | None:
@@ -174,24 +198,31 @@ def _labels(client: docker.DockerClient, image: Image) -> dict[str, str]:
     return labels or {}
 
 
-def _pulled(client: docker.DockerClient, reference: str, origin: Origin) -> Image | None:
+def _pulled(client: docker.DockerClient, reference: str, origin: Origin, say: Callable[[str], None]) -> Image | None:
     """The image from its registry; None where that has none, or does not answer."""
     if reference in _not_pulled:
         return None
-    before = client.api.timeout
-    client.api.timeout = REGISTRY_SILENT_S
     try:
+        _ask_registry(client, reference)
+        say(f"pulling {reference}")
         for line in client.api.pull(reference, stream=True, decode=True):
             if "error" in line:
                 _not_pulled[reference] = line["error"]
                 return None
     except (APIError, requests.RequestException) as error:
-        # Not an answer of the registry's where the engine is slow: it is then not pulled either.
         _not_pulled[reference] = getattr(error, "explanation", None) or str(error)
         return None
-    finally:
-        client.api.timeout = before
-    image = _of_engine(client, reference, origin)
-    if image is None:
+    found = _of_engine(client, reference, origin)
+    if found is None:
         _not_pulled[reference] = "the engine pulled it and does not have it"
-    return image
+    return found
+
+
+def _ask_registry(client: docker.DockerClient, reference: str) -> None:
+    """Have the engine look the image up: a pull waits for a silent registry without end."""
+    patience_s = client.api.timeout
+    client.api.timeout = REGISTRY_SILENT_S
+    try:
+        client.api.inspect_distribution(reference)
+    finally:
+        client.api.timeout = patience_s

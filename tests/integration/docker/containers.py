@@ -1,0 +1,64 @@
+"""What tests ask of a container: its address, processes and end, and a file for it."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+
+import psycopg
+from docker.models.containers import Container
+
+from tests.integration.command import until
+
+
+def address(container: Container) -> str:
+    """Its address on the engine's bridge."""
+    container.reload()
+    found: str = container.attrs["NetworkSettings"]["IPAddress"]
+    return found
+
+
+def ended(container: Container) -> tuple[int, str]:
+    """Wait for its end; exit status, and what it printed."""
+    status = container.wait(timeout=60)["StatusCode"]
+    return status, printed(container)
+
+
+def printed(container: Container) -> str:
+    """What it printed so far."""
+    return container.logs().decode(errors="replace")
+
+
+def put(container: Container, folder: str, **files: tuple[str, int]) -> None:
+    """Put files, by name with ``_`` for the dot, with their text and mode, into a folder of it."""
+    written = io.BytesIO()
+    with tarfile.open(fileobj=written, mode="w") as archive:
+        for name, (text, mode) in files.items():
+            info = tarfile.TarInfo(".".join(name.rsplit("_", 1)))
+            info.size, info.mode = len(text.encode()), mode
+            archive.addfile(info, io.BytesIO(text.encode()))
+    assert container.put_archive(folder, written.getvalue())
+
+
+def users(container: Container) -> set[str]:
+    """The numbers of the users that its processes run as."""
+    return {row[0] for row in container.top(ps_args="-eo uid,pid,args")["Processes"]}
+
+
+def connected(container: Container, **arguments: str) -> psycopg.Connection:
+    """A connection to its PostgreSQL, as soon as that takes one at its address; the caller closes it."""
+    found: list[psycopg.Connection] = []
+    given = {"user": "postgres", "dbname": "postgres", **arguments}
+
+    def answers() -> bool:
+        try:
+            found.append(psycopg.connect(host=address(container), autocommit=True, connect_timeout=5, **given))
+        except psycopg.OperationalError as error:
+            # it is not there yet, or not yet ready; anything else will not get better
+            assert container.status in ("created", "running"), printed(container)
+            if "refused" not in str(error) and "starting up" not in str(error):
+                raise
+        return bool(found)
+
+    until(answers, "PostgreSQL in a container takes connections")
+    return found[0]
