@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.made
 
-.PHONY: help run test quick check lint types bench clean lock
+.PHONY: help run test quick check lint types bench images clean lock
 .DEFAULT_GOAL := help
 
 help:  ## what each target does
@@ -33,6 +33,9 @@ types: $(STAMP)
 
 bench: $(STAMP)  ## the figures we promise, measured as ratios in one run: table and JSON
 	$(BIN)/python -m tests.bench
+
+images: $(STAMP)  ## container images of PostgreSQL and MongoDB, without a registry
+	$(BIN)/flashcrowd images build postgres postgres:15 mongo
 
 clean:  ## remove the environment, caches and runs (not the gallery)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
