@@ -11,6 +11,7 @@ database.py    the server's own counters
 usage.py       CPU and memory of every server; process.py: of child processes, controlgroup.py: of containers
 harness.py     what the harness itself uses
 deadlocks.py   deadlocks and errors from the log; serverlog.py follows it, deadlock_report.py takes a report apart
+mongo/         the members of a replica set: own figures, replication, slow operations
 statements.py  what each statement cost, after the load minus before; plans.py explains the dearest
 sql/           the statements, each with a comment that says what a row means
 """

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import asyncpg
 import psutil
+from pymongo.errors import PyMongoError
 
 from harness.model import Sample
 
@@ -38,5 +39,6 @@ FAILURES: tuple[type[Exception], ...] = (
     OSError,  # TimeoutError and refused connections among them
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
+    PyMongoError,
     psutil.Error,
 )

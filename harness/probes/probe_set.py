@@ -16,6 +16,7 @@ from harness.probes.connection import STATEMENT_TIMEOUT_S, ProbeConnection, sql
 from harness.probes.database import DatabaseProbe
 from harness.probes.deadlocks import DeadlockProbe
 from harness.probes.harness import HarnessProbe
+from harness.probes.mongo import mongo_probes
 from harness.probes.probe import FAILURES, Probe
 from harness.probes.sampler import Sampler
 from harness.probes.usage import Footprints, UsageProbe
@@ -64,8 +65,9 @@ class ProbeSet:
 async def all_probes(stack: Stack, folder: Path, origin: Origin) -> AsyncIterator[ProbeSet]:
     """The probes of a stack, connected; to be entered before the load begins, since nobody gets into a full server.
 
-    :param folder: the run folder, which gets ``blocking.jsonl`` and ``deadlocks.jsonl``
+    :param folder: the run folder, which gets ``blocking.jsonl``, ``deadlocks.jsonl`` and ``slow_operations.jsonl``
     :raises OSError: a server cannot be reached; :class:`asyncpg.PostgresError` where it refuses
+    :raises StackError: no member of the replica set answers
     """
     async with AsyncExitStack() as closing:
         probes: list[Probe] = [HarnessProbe(), UsageProbe(lambda: footprints(stack))]
@@ -75,6 +77,10 @@ async def all_probes(stack: Stack, folder: Path, origin: Origin) -> AsyncIterato
             postgres = await closing.enter_async_context(postgres_probes(stack.postgres, folder, origin))
             probes += postgres.probes
             notes += postgres.notes
+        if stack.mongo is not None:
+            mongo = await closing.enter_async_context(mongo_probes(stack.mongo, folder, origin))
+            probes += mongo.probes
+            notes += mongo.notes
         yield ProbeSet(probes=tuple(probes), postgres=postgres, notes=tuple(notes))
 
 

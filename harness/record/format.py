@@ -11,6 +11,7 @@
     failures-<w>.jsonl       what drivers said: the first few failures of each kind, and every deadlock (with its DETAIL)
     deadlocks.jsonl          deadlock reports of the server's log, both statements and the lock graph
     blocking.jsonl           trees of who blocks whom, as sampled
+    slow_operations.jsonl    the slowest operations of the MongoDB members' logs
     statements.parquet       pg_stat_statements, difference after - before
     plans/*.json             EXPLAIN of the top statements
     invariants.json          what checking the dataset gave
@@ -39,6 +40,7 @@ SAMPLES = "samples.parquet"
 STATEMENTS = "statements.parquet"
 DEADLOCKS = "deadlocks.jsonl"
 BLOCKING = "blocking.jsonl"
+SLOW_OPERATIONS = "slow_operations.jsonl"
 INVARIANTS = "invariants.json"
 VERDICT = "verdict.json"
 PLANS = "plans"

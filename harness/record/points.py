@@ -132,6 +132,8 @@ def _increase(raw: Points) -> Points:
 
 def _combined(run: Run, series: Series, parts: list[tuple[Labels, Points]]) -> Points:
     """One value per instant of all combinations of labels."""
+    if series.kind is Kind.TOTAL:
+        return _sum_carried(part for _, part in parts)
     if any(len({labels.get(label) for labels, _ in parts}) > 1 for label in _ASKED_APART):
         parts = _aligned(parts, float(run.meta.get("interval_s", 1.0)))
         if series.combine is Combine.SUM:
@@ -140,8 +142,6 @@ def _combined(run: Run, series: Series, parts: list[tuple[Labels, Points]]) -> P
     every += [part for _, part in parts]
     if not every:
         return _empty()
-    if series.kind is Kind.TOTAL:
-        return _sum_carried(every)
     instants, where = np.unique(np.concatenate([part.at_s for part in every]), return_inverse=True)
     values = np.concatenate([part.value for part in every])
     if series.combine is Combine.MAX:
