@@ -48,7 +48,7 @@ class MemberConnection:
 
         :raises pymongo.errors.PyMongoError: it refuses or does not answer
         """
-        return await self._client[database].command(dict(command))
+        return await self._client[database].command(dict(command), codec_options=self._client.codec_options)
 
     async def operations(self, pipeline: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """What ``$currentOp`` says, idle connections included, through further stages.

@@ -19,7 +19,6 @@ _LABELLED = {
     "serverStatus.asserts.": "assert_type",
     "serverStatus.connections.": "conn_type",
     "serverStatus.globalLock.currentQueue.": "count_type",
-    "serverStatus.opLatencies.": "op_type",
     "serverStatus.opcounters.": "legacy_op_type",
     "serverStatus.opcountersRepl.": "legacy_op_type",
 }

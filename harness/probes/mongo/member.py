@@ -21,7 +21,7 @@ _LEFT_OUT = (
     "security", "storageEngine", "tcmalloc", "tenantMigrations", "transportSecurity", "trafficRecording",
 )  # fmt: skip
 _SECTIONS = (
-    "asserts", "connections", "flowControl", "globalLock", "mem", "network", "opLatencies", "opcounters", "opcountersRepl", "queues",
+    "asserts", "connections", "flowControl", "globalLock", "mem", "opLatencies", "opcounters", "opcountersRepl", "queues",
 )  # fmt: skip
 _CACHE = (
     "bytes currently in the cache", "bytes read into cache", "bytes written from cache", "maximum bytes configured",
@@ -96,6 +96,8 @@ def _of_status(status: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, str],
     for section in _SECTIONS:
         if isinstance(status.get(section), Mapping):
             yield from figures(f"serverStatus.{section}", status[section])
+    network = {name: value for name, value in status.get("network", {}).items() if not isinstance(value, Mapping)}
+    yield from figures("serverStatus.network", network)
     engine = status.get("wiredTiger", {})
     cache = {name: value for name, value in engine.get("cache", {}).items() if name in _CACHE}
     yield from figures("serverStatus.wiredTiger.cache", cache)

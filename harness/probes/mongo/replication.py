@@ -58,7 +58,8 @@ class Answer:
 
     def applied(self) -> datetime | None:
         """Wall time of the last operation that it applied."""
-        return self.status.get("optimes", {}).get("lastAppliedWallTime")
+        found = self.status.get("optimes", {}).get("lastAppliedWallTime")
+        return found if isinstance(found, datetime) else None
 
 
 class ReplicationProbe:

@@ -142,3 +142,24 @@ def test_without_a_quota_there_is_no_share_of_its_periods(tmp_path: Path) -> Non
     builder.every_second("usage", PERIODS, [0.0, 0.0, 0.0], name="postgres")
     builder.every_second("usage", THROTTLED, [0.0, 0.0, 0.0], name="postgres")
     assert not len(points(builder.write(), "postgres.throttled").at_s)
+
+
+def test_members_that_are_asked_one_by_one_are_compared_tick_by_tick(tmp_path: Path) -> None:
+    builder = RunBuilder(folder=tmp_path / "run")
+    for member, late_s, values in (("mongo-1", 0.002, [1.0, 9.0, 1.0]), ("mongo-2", 0.007, [5.0, 5.0, 5.0])):
+        builder.ticks(
+            member,
+            "flashcrowd_mongodb_client_connections",
+            {second + late_s: value for second, value in enumerate(values)},
+            {"member": member},
+        )
+    found = points(builder.write(), "mongo.connections")
+    assert found.at_s.tolist() == [0.0, 1.0, 2.0]
+    assert found.value.tolist() == [5.0, 9.0, 5.0]
+
+
+def test_totals_of_members_add_up_though_one_of_them_is_gone(tmp_path: Path) -> None:
+    builder = RunBuilder(folder=tmp_path / "run")
+    builder.every_second("mongo-log", "flashcrowd_log_slow_operations_total", [0.0, 2.0, None, None], member="mongo-1")
+    builder.every_second("mongo-log", "flashcrowd_log_slow_operations_total", [5.0, 5.0, 6.0, 9.0], member="mongo-2")
+    assert points(builder.write(), "mongo.slow_operations").value.tolist() == [0.0, 2.0, 3.0, 6.0]
