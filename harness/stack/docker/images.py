@@ -66,6 +66,11 @@ class Wanted:
     official: str
     offline: str
 
+    def choices(self) -> tuple[str, ...]:
+        """References in the order in which they are looked for, registries left aside."""
+        named = os.environ.get(self.variable, "")
+        return (named,) if named else (self.official, self.offline)
+
 
 POSTGRES = Wanted(
     name="postgres", variable="FLASHCROWD_POSTGRES_IMAGE", official="postgres:18", offline="flashcrowd/postgres:18"
