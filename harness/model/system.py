@@ -26,6 +26,11 @@ class PostgresServer:
     replica_cpus: float | None = None
     replica_settings: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def cpus_of_a_replica(self) -> float:
+        """Cores that each replica is allotted."""
+        return self.cpus if self.replica_cpus is None else self.replica_cpus
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MongoReplicaSet:

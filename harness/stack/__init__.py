@@ -4,4 +4,5 @@ postgres.py   where a running PostgreSQL is and what it was given
 embedded/     servers as child processes
 cores.py      which cores the servers and which the load get
 processes.py  which processes belong to a data folder
+family.py     a server's processes as one
 """

@@ -15,6 +15,7 @@ RESERVED = (
     "data_directory",
     "external_pid_file",
     "hba_file",
+    "hot_standby",
     "ident_file",
     "listen_addresses",
     "log_destination",
@@ -27,21 +28,25 @@ RESERVED = (
     "log_timezone",
     "logging_collector",
     "port",
+    "primary_conninfo",
+    "primary_slot_name",
     "unix_socket_directories",
 )
 PRELOADED = "pg_stat_statements"
 JSONLOG_SINCE = 15
 
 
-def check_settings(settings: Mapping[str, str]) -> None:
+def check_settings(settings: Mapping[str, str], *, field: str = "settings") -> None:
     """Refuse what the harness needs for itself.
+
+    :param field: of ``topology.postgres``, which has them
 
     :raises DefinitionError: such a setting is asked for
     """
     for name, value in settings.items():
         if name.lower() in RESERVED:
             raise DefinitionError(
-                where="topology.postgres", field=f"settings[{name!r}]", value=value, expected="left to the harness"
+                where="topology.postgres", field=f"{field}[{name!r}]", value=value, expected="left to the harness"
             )
 
 

@@ -16,7 +16,7 @@ import psutil
 
 # The start is computed from the wall clock at boot, which corrections move a little; a number comes round far later.
 SAME_START_S = 1.5
-PROGRAMS = ("postgres", "initdb", "postmaster", "mongod")
+PROGRAMS = ("postgres", "initdb", "postmaster", "pg_basebackup", "mongod")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,16 +36,26 @@ class Footprint:
     memory_bytes: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """A part of what it took to bring a server up: ``base backup``, ``start``, ``replay``."""
+
+    name: str
+    took_s: float
+
+
 class Server(Protocol):
     """One server of a stack, as the timeline acts upon it. Every method returns when it is done, or raises StackError.
 
     :ivar name: the label ``name`` of its samples: ``postgres``, ``postgres-replica-1``, ``mongo-1``
     :ivar down_on_purpose: stopped, killed or paused by the timeline: its absence is no death
+    :ivar stages: what its coming up took, one after the other, for a server that :meth:`Stack.add_replica` brought up
     """
 
     name: str
     role: Role
     down_on_purpose: bool
+    stages: tuple[Stage, ...]
 
     def footprint(self) -> Footprint | None:
         """Where its CPU and memory are read now (it has another process after a restart); None: nowhere."""

@@ -3,6 +3,9 @@
 stack.py      the lifecycle: up, reset, logs, down
 cache.py      seeded data folders, kept
 template.py   how a PostgreSQL cluster is seeded
+postgres.py   the primary with its replicas
+replicas.py   all replicas of it; replica.py makes one
+node.py       one PostgreSQL as the timeline acts upon it
 server.py     one postmaster: start, wait until ready, stop
 instance.py   the folder that a server lives in, and who owns it
 binaries.py   which PostgreSQL

@@ -67,9 +67,11 @@ def forced() -> int | None:
 
 
 def taken(port: int, reason: str) -> StackError:
-    """The error for a forced port that cannot be had; names its holder if that can be told."""
+    """The error for a port that cannot be had although it must be; names its holder if that can be told."""
     holder = _holder(port)
     by = f" by {holder}" if holder else ""
+    if os.environ.get(FORCED, "") != str(port):
+        return StackError(f"port {port} of {HOST}, where the server was before, cannot be used ({reason}{by})")
     return StackError(
         f"port {port} of {HOST}, forced by {FORCED}, cannot be used ({reason}{by}): "
         f"stop what holds it, or unset {FORCED} and a free port is taken"

@@ -37,6 +37,7 @@ IMMEDIATE_S = 10.0
 LOGGER_S = 2.0
 SOCKET_PATH_BYTES = 107  # sun_path of Linux; macOS has 103
 SHOWN_LINES = 12
+OURS = "\n# of Flashcrowd\n"  # in postgresql.conf, before what a start adds to it: the next one begins from here
 
 
 class Server:
@@ -117,17 +118,19 @@ def start(
     account: Account,
     settings: Mapping[str, str],
     cores: tuple[int, ...] | None,
+    port: int | None = None,
 ) -> Server:
     """Start a server on the cluster in ``instance`` and wait until it takes connections.
 
     :param settings: what postgresql.conf gets on top of where to listen; the last word over initdb's
+    :param port: the one to listen on; None: any that is free
     :raises StackError: it did not come up
     """
-    forced = ports.forced()
-    original = (instance.data / "postgresql.conf").read_text(encoding="utf-8")
+    wanted = port
+    original = (instance.data / "postgresql.conf").read_text(encoding="utf-8").partition(OURS)[0]
     tried: list[int] = []
     while True:
-        port = forced if forced is not None else ports.free()
+        port = wanted if wanted is not None else ports.free()
         tried.append(port)
         _configure(instance, original, {**settings, **_listening(instance, port)})
         server = _launch(instance, binaries=binaries, account=account, cores=cores, port=port)
@@ -136,7 +139,7 @@ def start(
             return server
         except _PortTaken as error:
             server.stop()
-            if forced is not None:
+            if wanted is not None:
                 raise ports.taken(port, "taken while the server started") from error
             if len(tried) == PORTS_TRIED:
                 listed = ", ".join(map(str, tried))
@@ -172,7 +175,7 @@ def _listening(instance: Instance, port: int) -> dict[str, str]:
 
 def _configure(instance: Instance, original: str, settings: Mapping[str, str]) -> None:
     lines = [f"{name} = '{_quoted(value)}'" for name, value in settings.items()]
-    (instance.data / "postgresql.conf").write_text(original + "\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    (instance.data / "postgresql.conf").write_text(original + OURS + "\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _quoted(value: str) -> str:
@@ -238,6 +241,10 @@ def _says_ready(server: Server, instance: Instance) -> bool:
 
 
 def _hint(died: str) -> str:
+    if "insufficient parameter settings" in died:
+        return (
+            "A replica needs limits as high as the primary's: see topology.postgres.replica_settings of the incident."
+        )
     if "configuration" in died or "parameter" in died:
         return "The server refused a setting: see topology.postgres.settings of the incident."
     if "No space left" in died:

@@ -26,6 +26,8 @@ from harness.stack.postgres import Endpoint
 from harness.stack.postgres_settings import check_settings
 from harness.stack.stack import Server
 
+NO_POSTGRES = "the topology has no PostgreSQL that a replica could follow"
+
 
 class EmbeddedStack:
     """A running stack; made by :meth:`up`.
@@ -55,12 +57,13 @@ class EmbeddedStack:
         postgres, mongo = topology.postgres, topology.mongo
         if postgres is not None:
             check_settings(postgres.settings)
+            check_settings(postgres.replica_settings, field="replica_settings")
         if mongo is not None:
             check_parameters(mongo)
         fixture = datasets.load(dataset, topology)
         for line in sweep():
             say(line)
-        wanted = [] if postgres is None else [postgres.cpus]
+        wanted = [] if postgres is None else [postgres.cpus, *[postgres.cpus_of_a_replica] * postgres.replicas]
         members = [] if mongo is None else [mongo.cpus] * mongo.members
         split = cores.split([*wanted, *members], cores.own_cores())
         with ExitStack() as closing:
@@ -68,7 +71,7 @@ class EmbeddedStack:
             relational: EmbeddedPostgres | None = None
             documents: EmbeddedMongo | None = None
             if postgres is not None:
-                held = split.servers[0]
+                held = split.servers[: len(wanted)]
                 up = EmbeddedPostgres.up(postgres, fixture, scale=scale, seed=seed, held=held, say=say)
                 relational = closing.enter_context(up)
             if mongo is not None:
@@ -85,7 +88,7 @@ class EmbeddedStack:
     @property
     def replicas(self) -> tuple[Endpoint, ...]:
         """Streaming replicas that take reads now."""
-        return ()
+        return () if self._postgres is None else self._postgres.replicas
 
     @property
     def mongo(self) -> ReplicaSet | None:
@@ -95,21 +98,25 @@ class EmbeddedStack:
     @property
     def servers(self) -> Mapping[str, Server]:
         """Every server by its name."""
-        return {} if self._mongo is None else {member.name: member for member in self._mongo.members}
+        nodes = () if self._postgres is None else self._postgres.nodes
+        members = () if self._mongo is None else self._mongo.members
+        return {server.name: server for server in (*nodes, *members)}
 
     def why_not(self, action: str) -> str | None:
         """Why it cannot do ``add_replica``; None if it can."""
-        return "embedded servers have no replicas yet"
+        return NO_POSTGRES if self._postgres is None else self._postgres.why_not(action)
 
     def add_replica(self) -> Server:
         """Bring up one more streaming replica.
 
         :raises StackError: it did not come up
         """
-        raise StackError(self.why_not("add_replica"))
+        if self._postgres is None:
+            raise StackError(NO_POSTGRES)
+        return self._postgres.add_replica()
 
     def reset(self) -> None:
-        """Put the data back to exactly the seeded state; sessions still connected to it are ended.
+        """Put the data back to exactly the seeded state on every server; sessions still connected to it are ended.
 
         :raises StackError: a server does not do it
         """

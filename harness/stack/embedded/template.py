@@ -15,6 +15,7 @@ from harness.errors import StackError
 from harness.stack import seeding
 from harness.stack.embedded import cache
 from harness.stack.embedded import instance as instances
+from harness.stack.embedded import port as ports
 from harness.stack.embedded import server as servers
 from harness.stack.embedded.account import Account
 from harness.stack.embedded.binaries import Binaries
@@ -63,7 +64,12 @@ def _build(data: Path, recipe: Recipe, say: Say) -> None:
         _initialise(instance, recipe)
         original = (instance.data / "postgresql.conf").read_text(encoding="utf-8")
         server = servers.start(
-            instance, binaries=recipe.binaries, account=recipe.account, settings=seeding.BUILD_SETTINGS, cores=None
+            instance,
+            binaries=recipe.binaries,
+            account=recipe.account,
+            settings=seeding.BUILD_SETTINGS,
+            cores=None,
+            port=ports.forced(),
         )
         try:
             seeding.seed_cluster(

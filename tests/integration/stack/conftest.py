@@ -27,9 +27,9 @@ SCALE = 0.02
 class Run:
     """A run in a process of its own; see ``runner.py``."""
 
-    def __init__(self, *, seed: int, environment: dict[str, str], user: int | None) -> None:
+    def __init__(self, *, seed: int, environment: dict[str, str], user: int | None, replicas: int) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.integration.stack.runner", str(SCALE), str(seed), str(user or 0)],
+            [sys.executable, "-m", "tests.integration.stack.runner", *map(str, (SCALE, seed, user or 0, replicas))],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -71,8 +71,8 @@ def begin(place: Path) -> Iterator[Callable[..., Run]]:
     """Begins runs; what is left of them after the test is killed."""
     begun: list[Run] = []
 
-    def begin_one(*, seed: int = 1, user: int | None = None, **environment: str) -> Run:
-        begun.append(Run(seed=seed, environment=environment, user=user))
+    def begin_one(*, seed: int = 1, user: int | None = None, replicas: int = 0, **environment: str) -> Run:
+        begun.append(Run(seed=seed, environment=environment, user=user, replicas=replicas))
         return begun[-1]
 
     yield begin_one

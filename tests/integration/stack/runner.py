@@ -1,6 +1,6 @@
 """A run in a process of its own, for tests that interrupt or kill it: brings a stack up, says so, waits to be told to end.
 
-Arguments: scale, seed, number of the user to become (0: stay who we are). Writes JSON lines: ``{"said": …}`` while it starts, then one with where everything is.
+Arguments: scale, seed, number of the user to become (0: stay who we are), replicas. Writes JSON lines: ``{"said": …}`` while it starts, then one with where everything is.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 import psycopg
 
 import fixtures.collectibles  # noqa: F401  see main()
-from harness.model import Dataset, Topology
+from harness.model import Dataset, PostgresServer, Topology
 from harness.stack.embedded import EmbeddedStack
 
 
@@ -24,7 +24,8 @@ def main() -> None:
         os.setgid(user)
         os.setuid(user)
     dataset = Dataset(module="fixtures.collectibles", version=1)
-    with EmbeddedStack.up(Topology(), dataset, scale=scale, seed=seed, say=lambda line: tell(said=line)) as stack:
+    topology = Topology(postgres=PostgresServer(replicas=int(sys.argv[4])))
+    with EmbeddedStack.up(topology, dataset, scale=scale, seed=seed, say=lambda line: tell(said=line)) as stack:
         endpoint = stack.postgres
         with psycopg.connect(endpoint.dsn()) as connection:
             row = connection.execute("SELECT count(*), current_setting('data_directory') FROM items").fetchone()
@@ -38,6 +39,7 @@ def main() -> None:
             uid=os.geteuid(),
             version_num=endpoint.version_num,
             notes=endpoint.notes,
+            replicas=[{"port": one.port, "postmaster": one.postmaster_pid} for one in stack.replicas],
         )
         sys.stdin.read()
 

@@ -1,0 +1,300 @@
+"""One PostgreSQL of an embedded stack, primary or replica: its folder, its postmaster, and what may be done to it.
+
+It keeps its port however often it is stopped and started, so that its address stays true.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import psutil
+import psycopg
+
+from harness.errors import StackError
+from harness.stack import cores, family, processes
+from harness.stack.cores import Held
+from harness.stack.embedded import instance as instances
+from harness.stack.embedded import port as ports
+from harness.stack.embedded import server as servers
+from harness.stack.embedded.account import Account
+from harness.stack.embedded.binaries import Binaries
+from harness.stack.embedded.instance import Instance
+from harness.stack.embedded.server import Server
+from harness.stack.postgres import Endpoint
+from harness.stack.postgres_settings import JSONLOG_SINCE, full_settings, major_version
+from harness.stack.seeding import APPLICATION_USER, DATABASE, SUPERUSER
+from harness.stack.stack import Footprint, Role, Stage
+
+NO_PARTITION = (
+    "an embedded server cannot be cut off: all of them talk over this machine's loopback; run it with --stack docker"
+)
+
+NO_CORES = "this system cannot hold processes to cores: run it with --stack docker"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """Which PostgreSQL the nodes of a stack run, and as whom."""
+
+    binaries: Binaries
+    account: Account
+
+    @property
+    def has_json(self) -> bool:
+        """Whether it can write its log as JSON."""
+        return major_version(self.binaries.version) >= JSONLOG_SINCE
+
+
+class Node:
+    """A PostgreSQL, as the timeline acts upon it; see :class:`harness.stack.stack.Server`.
+
+    :ivar stages: what its coming up took, for one that was added
+    """
+
+    def __init__(self, *, name: str, role: Role, program: Program, held: Held, notes: tuple[str, ...]) -> None:
+        self.name = name
+        self.role = role
+        self.down_on_purpose = False
+        self.stages: tuple[Stage, ...] = ()
+        self.program = program
+        self._held = held
+        self._notes = notes
+        self._closing = ExitStack()
+        self._paused = False
+        self._marks: dict[str, int] = {}
+        self._settings: dict[str, str] = {}
+        self._server: Server | None = None
+        self._endpoint: Endpoint | None = None
+        self.instance: Instance = self._closing.enter_context(instances.make(program.account))
+
+    def launch(self, settings: Mapping[str, str], *, port: int | None) -> None:
+        """Start it on the cluster in its folder for the first time.
+
+        :param settings: what is asked of the server; what measuring needs is added
+        :param port: None: a free one
+        :raises StackError: it did not come up
+        """
+        self._settings = full_settings(settings, log_folder=str(self.instance.log), has_json=self.program.has_json)
+        self._start(port)
+        self._endpoint = self._described()
+
+    # --- what it is
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where it is, at the database that the dataset was seeded into."""
+        assert self._endpoint is not None, "launched"
+        return replace(self._endpoint, postmaster_pid=self.server.pid, cpus=self._held.cpus, cores=self._held.cores)
+
+    @property
+    def server(self) -> Server:
+        """Its postmaster, the latest one."""
+        assert self._server is not None, "launched"
+        return self._server
+
+    @property
+    def lives(self) -> bool:
+        """Whether its postmaster lives, paused or not."""
+        return self.server.how_it_died() is None
+
+    def footprint(self) -> Footprint | None:
+        """Where its CPU and memory are read; None while it is down."""
+        if not self.lives:
+            return None
+        return Footprint(pid=self.server.pid, confined=False, cpus=self._held.cpus)
+
+    def check_alive(self) -> str | None:
+        """None while its postmaster lives or is down on purpose, else how it died: exit status and last log lines."""
+        return None if self.down_on_purpose else self.server.how_it_died()
+
+    # --- what the timeline does to it
+
+    def why_not(self, action: str) -> str | None:
+        """Why it cannot be cut off, or be given other cores; None for what it can."""
+        if action in ("cut_off", "rejoin"):
+            return NO_PARTITION
+        return NO_CORES if action == "set_cpus" and cores.own_cores() is None else None
+
+    def pause(self) -> None:
+        """Stop its processes without ending them.
+
+        :raises StackError: it does not run
+        """
+        self._need_life()
+        self.down_on_purpose = self._paused = True
+        family.pause(self.server.pid)
+
+    def resume(self) -> None:
+        """Let paused processes go on.
+
+        :raises StackError: it does not run
+        """
+        self._need_life()
+        family.resume(self.server.pid)
+        self.down_on_purpose = self._paused = False
+
+    def stop(self) -> None:
+        """Shut it down in order: sessions are ended, what is in memory is written."""
+        self.down_on_purpose = True
+        self._end()
+
+    def kill(self) -> None:
+        """End its processes as a power cut does."""
+        self.down_on_purpose = True
+        family.kill(self.server.pid)
+        self._end()
+
+    def start(self) -> None:
+        """Start it again on the data that it has, at the port that it had.
+
+        :raises StackError: it runs already, or does not come up
+        """
+        if self.lives:
+            raise StackError(f"{self.name} runs already: it is {'paused' if self._paused else 'not down'}")
+        self._start(self.server.port)
+        self.down_on_purpose = self._paused = False
+
+    def cut_off(self) -> None:
+        """Not possible here.
+
+        :raises StackError: always
+        """
+        raise StackError(NO_PARTITION)
+
+    def rejoin(self) -> None:
+        """Not possible here.
+
+        :raises StackError: always
+        """
+        raise StackError(NO_PARTITION)
+
+    def set_cpus(self, cpus: float) -> None:
+        """Hold it to so many cores: of its own as far as they go, then to those before them.
+
+        :raises StackError: there are not so many, or this system holds nothing to cores
+        """
+        own = cores.own_cores()
+        if own is None:
+            raise StackError(NO_CORES)
+        if cpus != int(cpus) or not 1 <= cpus <= len(own):
+            raise StackError(
+                f"{self.name} cannot be given {cpus:g} cores: an embedded server is held to whole ones, and this machine "
+                f"has {len(own)} for us; a share of a core needs --stack docker"
+            )
+        mine = self._held.cores or own
+        chosen = tuple(sorted([*(core for core in own if core not in mine), *mine][-int(cpus) :]))
+        family.hold(self.server.pid, chosen)
+        self._held = replace(self._held, cpus=len(chosen), cores=chosen)
+
+    # --- for those who keep it
+
+    def revive(self) -> None:
+        """Have it run, whatever was done to it.
+
+        :raises StackError: it does not come up
+        """
+        if not self.lives:
+            self.start()
+        elif self._paused:
+            self.resume()
+
+    def admin(self) -> psycopg.Connection:
+        """A session of the superuser at the database ``postgres``, also where every connection is taken: then those
+        of the load's database are ended.
+
+        :raises psycopg.OperationalError: the server does not take it
+        """
+        try:
+            return self.server.connect("postgres")
+        except psycopg.OperationalError as error:
+            # A refusal while connecting has no SQLSTATE in libpq, only its words.
+            if "too many clients" not in str(error) and "connection slots" not in str(error):
+                raise
+        # Superusers filled even the reserved connections. They are to be ended anyway: end them from outside.
+        processes.end(self._sessions(), number=signal.SIGTERM, limit_s=10.0)
+        return self.server.connect("postgres")
+
+    def save_logs(self, folder: Path) -> None:
+        """Copy what it logged since :meth:`mark_logs` into ``folder``, which is made where it is missing."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in self._logs():
+            with path.open("rb") as source:
+                source.seek(self._marks.get(path.name, 0))
+                (folder / path.name).write_bytes(source.read())
+
+    def mark_logs(self) -> None:
+        """From here on its logs are saved."""
+        self._marks = {path.name: path.stat().st_size for path in self._logs()}
+
+    def close(self) -> None:
+        """Stop it and remove its folder; a second call does nothing."""
+        self.down_on_purpose = True
+        try:
+            if self._server is not None:
+                self._end()
+        finally:
+            self._closing.close()
+
+    # --- inside
+
+    def _start(self, port: int | None) -> None:
+        self._server = servers.start(
+            self.instance,
+            binaries=self.program.binaries,
+            account=self.program.account,
+            settings=self._settings,
+            cores=self._held.cores,
+            port=port,
+        )
+
+    def _end(self) -> None:
+        if self._paused and self.lives:  # what is paused hears no request to stop
+            family.resume(self.server.pid)
+        self._paused = False
+        self.server.stop()
+
+    def _need_life(self) -> None:
+        died = self.server.how_it_died()
+        if died is not None:
+            raise StackError(f"{self.name} is down: {died}")
+
+    def _logs(self) -> list[Path]:
+        return sorted(path for path in self.instance.log.iterdir() if path.is_file())
+
+    def _sessions(self) -> list[psutil.Process]:
+        found = []
+        for process in psutil.Process(self.server.pid).children():
+            with suppress(psutil.NoSuchProcess):
+                # "postgres: USER DATABASE HOST(PORT) what it does"; with cluster_name set that comes first
+                words = " ".join(process.cmdline()).split()
+                if words[:1] == ["postgres:"] and DATABASE in words[2:4]:
+                    found.append(process)
+        return found
+
+    def _described(self) -> Endpoint:
+        with self.server.connect(DATABASE) as connection:
+            row = connection.execute(
+                "SELECT current_setting('server_version'), current_setting('max_connections')::int"
+            ).fetchone()
+            assert row is not None  # a SELECT without FROM has one row
+            connection.execute("SELECT pg_stat_statements_reset()")
+            return Endpoint(
+                name=self.name,
+                host=ports.HOST,
+                port=self.server.port,
+                user=SUPERUSER,
+                application_user=APPLICATION_USER,
+                database=DATABASE,
+                version=row[0].split()[0],
+                version_num=connection.info.server_version,
+                postmaster_pid=self.server.pid,
+                cpus=self._held.cpus,
+                cores=self._held.cores,
+                log_folder=self.instance.log,
+                max_connections=row[1],
+                notes=self._notes,
+            )

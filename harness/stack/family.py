@@ -1,0 +1,81 @@
+"""A server's processes as one: its main process and all that descend from it, paused, resumed, killed or moved together."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from harness.errors import StackError
+
+STOPPED_LIMIT_S = 5.0
+_LOOK_AGAIN_S = 0.005
+
+
+def members(pid: int) -> list[psutil.Process]:
+    """The main process and all that descend from it; none where it is gone."""
+    with suppress(psutil.NoSuchProcess):
+        main = psutil.Process(pid)
+        return [main, *main.children(recursive=True)]
+    return []
+
+
+def pause(pid: int) -> None:
+    """Stop them without ending them; returns when all have stopped.
+
+    :raises StackError: one does not stop
+    """
+    ends = time.monotonic() + STOPPED_LIMIT_S
+    while running := [one for one in members(pid) if not _stopped(one)]:
+        # The main process is the first, so that none is born after a look that found all of them stopped.
+        _signal(running, signal.SIGSTOP)
+        if time.monotonic() > ends:
+            numbers = ", ".join(str(one.pid) for one in running)
+            raise StackError(f"processes {numbers} did not stop: they wait for a disk that does not answer")
+        time.sleep(_LOOK_AGAIN_S)
+
+
+def resume(pid: int) -> None:
+    """Let them go on."""
+    _signal(reversed(members(pid)), signal.SIGCONT)
+
+
+def kill(pid: int) -> None:
+    """End all of them as a power cut does; the caller reaps the main process, its child."""
+    with suppress(
+        StackError
+    ):  # stopped first, so that none is born meanwhile; one that cannot be stopped is killed too
+        pause(pid)
+    _signal(members(pid), signal.SIGKILL)
+
+
+def hold(pid: int, cores: tuple[int, ...]) -> None:
+    """Hold all their threads to ``cores``, those born later too.
+
+    :raises StackError: this system does not let us
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        raise StackError("this system cannot hold processes to cores: run it with --stack docker")
+    # Twice: who was born of one not yet moved is found the second time.
+    for one in (*members(pid), *members(pid)):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            for task in Path(f"/proc/{one.pid}/task").iterdir():
+                with suppress(ProcessLookupError):
+                    os.sched_setaffinity(int(task.name), cores)
+
+
+def _stopped(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return process.status() in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE)
+    return True
+
+
+def _signal(processes: Iterable[psutil.Process], number: int) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)  # psutil checks that the number is still that process's
