@@ -22,7 +22,7 @@ from harness.stack.embedded.cache import copy_tree
 from harness.stack.embedded.instance import Instance
 from harness.stack.embedded.mongod import LOG, AddressInUse, Mongod
 from harness.stack.embedded.mongod_program import MongodProgram
-from harness.stack.stack import Footprint, Role
+from harness.stack.stack import Footprint, Role, Stage
 
 PORTS_TRIED = 5
 STOP_S = 20.0
@@ -54,6 +54,7 @@ class EmbeddedMember:
     def __init__(self, *, name: str, instance: Instance, how: How, held: Held) -> None:
         self.name = name
         self.down_on_purpose = False
+        self.stages: tuple[Stage, ...] = ()
         self.port = ports.lasting()
         self._instance, self._how = instance, how
         self._given = self._held = held

@@ -130,7 +130,7 @@ def start(
     original = (instance.data / "postgresql.conf").read_text(encoding="utf-8").partition(OURS)[0]
     tried: list[int] = []
     while True:
-        port = wanted if wanted is not None else ports.free()
+        port = wanted if wanted is not None else ports.lasting()
         tried.append(port)
         _configure(instance, original, {**settings, **_listening(instance, port)})
         server = _launch(instance, binaries=binaries, account=account, cores=cores, port=port)

@@ -98,8 +98,8 @@ class EmbeddedStack:
     @property
     def servers(self) -> Mapping[str, Server]:
         """Every server by its name."""
-        nodes = () if self._postgres is None else self._postgres.nodes
-        members = () if self._mongo is None else self._mongo.members
+        nodes: Sequence[Server] = () if self._postgres is None else self._postgres.nodes
+        members: Sequence[Server] = () if self._mongo is None else self._mongo.members
         return {server.name: server for server in (*nodes, *members)}
 
     def why_not(self, action: str) -> str | None:

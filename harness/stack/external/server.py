@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NoReturn
 
 from harness.errors import StackError
-from harness.stack.stack import Footprint, Role
+from harness.stack.stack import Footprint, Role, Stage
 
 
 class ExternalServer:
@@ -13,6 +13,7 @@ class ExternalServer:
 
     def __init__(self, name: str, role: Role) -> None:
         self.name, self.role, self.down_on_purpose = name, role, False
+        self.stages: tuple[Stage, ...] = ()
 
     def footprint(self) -> Footprint | None:
         """None: its processes are not on this machine, or not ours to read."""

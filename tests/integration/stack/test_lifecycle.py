@@ -177,12 +177,12 @@ def test_a_forced_port_that_is_taken_is_said_with_advice(
 def test_a_port_that_is_taken_between_choice_and_start_is_chosen_anew(
     collectibles: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    free = ports.free
+    lasting = ports.lasting
     with socket.socket() as holder:
         holder.bind((ports.HOST, 0))
         holder.listen()
         choices = [holder.getsockname()[1]]
-        monkeypatch.setattr(ports, "free", lambda: choices.pop() if choices else free())
+        monkeypatch.setattr(ports, "lasting", lambda: choices.pop() if choices else lasting())
         with up(collectibles) as stack:
             assert stack.postgres.port != holder.getsockname()[1]
             assert "Address already in use" not in (stack.postgres.log_folder / "postgres.log").read_text()
