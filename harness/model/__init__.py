@@ -14,7 +14,17 @@ judged.py    findings, invariants, verdicts
 from harness.model.incident import Comparator, Criterion, Expect, Incident, Source, Symptom, Threshold, Variant
 from harness.model.judged import DeadlockCount, Finding, Invariant, Status, VariantVerdict, Verdict
 from harness.model.observed import Event, Labels, Outcome, Sample
-from harness.model.system import Application, Connections, Dataset, Driver, MongoReplicaSet, PostgresServer, Topology
+from harness.model.system import (
+    Application,
+    Connections,
+    Dataset,
+    Driver,
+    MongoClientOptions,
+    MongoReplicaSet,
+    PostgresServer,
+    ReadPreference,
+    Topology,
+)
 from harness.model.timeline import (
     Action,
     AddReplica,
@@ -61,6 +71,7 @@ __all__ = [
     "Invariant",
     "Kill",
     "Labels",
+    "MongoClientOptions",
     "MongoReplicaSet",
     "OpenPhase",
     "Outcome",
@@ -69,6 +80,7 @@ __all__ = [
     "PostgresServer",
     "Process",
     "Ramp",
+    "ReadPreference",
     "Retry",
     "RunCommand",
     "RunProgram",

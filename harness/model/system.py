@@ -90,6 +90,50 @@ class Driver(StrEnum):
     PSYCOPG = "psycopg"
 
 
+class ReadPreference(StrEnum):
+    """Which members of a MongoDB replica set an operation reads from, as MongoDB names it."""
+
+    PRIMARY = "primary"
+    PRIMARY_PREFERRED = "primaryPreferred"
+    SECONDARY = "secondary"
+    SECONDARY_PREFERRED = "secondaryPreferred"
+    NEAREST = "nearest"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MongoClientOptions:
+    """How the application uses MongoDB. None is the driver's own default; an operation may use others for itself.
+
+    :param pool_size: most connections to each member, over all workers; None: the application's ``pool_size``
+    :param max_connecting: connections that a worker opens to one member at the same time (2)
+    :param max_staleness_s: a secondary that is further behind takes no reads; at least 90
+    :param read_concern: such as ``local`` or ``majority``
+    :param write_concern: how many members must have a write, or ``majority``
+    :param journal: whether they must have it on disk
+    :param wtimeout_s: a write that not enough members have after this long fails as ``wtimeout``, and is not undone
+    :param server_selection_timeout_s: a request for which there is no suitable member this long fails as ``no_server`` (30)
+    :param connect_timeout_s: of opening a connection (20)
+    :param socket_timeout_s: an answer that takes longer is ``connection_lost`` (no limit)
+    :param retry_writes: whether the driver itself tries a write once more after an error of network or failover, as drivers do
+        unless told otherwise; that shows in the service time, and the first failure nowhere
+    :param retry_reads: the same of reads
+    """
+
+    pool_size: int | None = None
+    max_connecting: int | None = None
+    read_preference: ReadPreference = ReadPreference.PRIMARY
+    max_staleness_s: int | None = None
+    read_concern: str | None = None
+    write_concern: int | str | None = None
+    journal: bool | None = None
+    wtimeout_s: float | None = None
+    server_selection_timeout_s: float | None = None
+    connect_timeout_s: float | None = None
+    socket_timeout_s: float | None = None
+    retry_writes: bool = True
+    retry_reads: bool = True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
     """The application servers between the crowd and the database: what bounds the open model.
@@ -101,6 +145,8 @@ class Application:
     :param statement_timeout_s: the server's ``statement_timeout`` of each session; fails as ``57014``
     :param time_limit_s: a request that took this long since its start is given up on as ``time_limit``
     :param settings: further session parameters
+    :param mongo: what concerns MongoDB alone; of the above, driver, settings, ``statement_timeout_s`` and readers concern
+        PostgreSQL alone
     """
 
     pool_size: int = 20
@@ -111,3 +157,4 @@ class Application:
     connections: Connections = Connections.POOL
     driver: Driver = Driver.ASYNCPG
     settings: Mapping[str, str] = field(default_factory=dict)
+    mongo: MongoClientOptions = field(default_factory=MongoClientOptions)

@@ -2,9 +2,9 @@
 
 What an incident's ``users.py`` needs is importable from here:
 
-    from harness.load.locust_side import Arrival, PostgresUser, chosen_variant, operation
+    from harness.load.locust_side import Arrival, MongoUser, PostgresUser, chosen_variant, operation
 
-user.py        PostgresUser: a Locust user that owns a task on the loop; named operations
+user.py        PostgresUser and MongoUser: Locust users whose work is done on the loop; named operations
 profile.py     what a users.py offers: operations by name, and what each works with
 crowd.py       carries the traffic out: open arrivals by schedule, closed users, retries, time limits
 alarm.py       wakes it at due times
@@ -13,7 +13,8 @@ supply.py      makes the sources: a worker's share of the application's connecti
 pool.py        the application server's connection pool
 driver.py      asyncpg and psycopg behind four functions
 readers.py     the replicas that take reads, as a driver of one pool
-outcome.py     how an exception is named
+mongo.py       MongoDB: the driver's client, and what a request waited for its connections
+outcome.py     how an exception is named; mongo_outcome.py those of PyMongo
 engine.py      one per process: the loop's thread, and the service on Locust's side that records and reports
 recorder.py    rows in memory, on disk, and the live figures of Locust's own statistics
 timeslice.py   asks the system to run the loop's thread promptly
@@ -26,6 +27,6 @@ nothing that gevent patches is used; hand-over is by ``call_soon_threadsafe`` an
 
 from harness.load.locust_side.crowd import Arrival
 from harness.load.locust_side.outcome import Declined
-from harness.load.locust_side.user import PostgresUser, chosen_variant, operation
+from harness.load.locust_side.user import MongoUser, PostgresUser, chosen_variant, operation
 
-__all__ = ["Arrival", "Declined", "PostgresUser", "chosen_variant", "operation"]
+__all__ = ["Arrival", "Declined", "MongoUser", "PostgresUser", "chosen_variant", "operation"]

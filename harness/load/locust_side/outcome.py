@@ -1,14 +1,22 @@
-"""How a request that failed is named: its SQLSTATE where the server gave one, else one of :class:`harness.model.Outcome`."""
+"""How a request that failed is named: as the server names its error, else one of :class:`harness.model.Outcome`.
+
+PostgreSQL's errors are named by their SQLSTATE, MongoDB's by the name of their code.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import errno
+import sys
+from typing import TYPE_CHECKING, TypeGuard
 
 import asyncpg
 import psycopg
 
 from harness.model import Outcome
+
+if TYPE_CHECKING:
+    from pymongo.errors import PyMongoError
 
 _BY_ERRNO = {
     errno.EMFILE: Outcome.OUT_OF_DESCRIPTORS,
@@ -44,6 +52,10 @@ def outcome_of(error: BaseException) -> str:
         return Outcome.CUT_OFF
     if isinstance(error, TimeoutError):
         return Outcome.TIME_LIMIT
+    if _is_mongos(error):
+        from harness.load.locust_side.mongo_outcome import outcome_of_mongo
+
+        return outcome_of_mongo(error)
     state = getattr(error, "sqlstate", None)
     if isinstance(state, str):
         # 08xxx is "connection exception"; asyncpg invents 08003 itself when the server went away
@@ -66,8 +78,22 @@ def outcome_of(error: BaseException) -> str:
     return f"error:{type(error).__name__}"
 
 
+def message_of(error: BaseException) -> str:
+    """What the server or the driver said."""
+    if _is_mongos(error):
+        from harness.load.locust_side.mongo_outcome import message_of_mongo
+
+        return message_of_mongo(error)
+    return str(error)
+
+
 def detail_of(error: BaseException) -> str:
-    """The server's DETAIL, which for a deadlock says who waited for whom; empty where there is none."""
+    """What the server said besides: PostgreSQL's DETAIL, which for a deadlock tells who waited for whom; empty where it
+    said nothing."""
+    if _is_mongos(error):
+        from harness.load.locust_side.mongo_outcome import detail_of_mongo
+
+        return detail_of_mongo(error)
     diagnostic = getattr(error, "diag", None)  # psycopg
     detail = getattr(error, "detail", None) or getattr(diagnostic, "message_detail", None)
     return str(detail) if detail else ""
@@ -81,3 +107,9 @@ def _first_errno(error: OSError) -> int:
         if f"[Errno {number}]" in str(error):
             return number
     return 0
+
+
+def _is_mongos(error: BaseException) -> TypeGuard[PyMongoError]:
+    """Whether PyMongo raised it. Asked by name, so that a worker without MongoDB need not import the driver."""
+    errors = sys.modules.get("pymongo.errors")
+    return errors is not None and isinstance(error, errors.PyMongoError)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from harness.clock import Origin
 from harness.errors import RecordingError
-from harness.load.locust_side.outcome import detail_of
+from harness.load.locust_side.outcome import detail_of, message_of
 from harness.model import Outcome
 from harness.record.format import MAX_CODES, NOT_REACHED, ROW
 from harness.record.writer import JsonLines, append_whole
@@ -117,7 +117,7 @@ class Recorder:
                     "arrival": arrival,
                     "attempt": attempt,
                     "outcome": outcome,
-                    "message": str(error)[:500],
+                    "message": message_of(error)[:500],
                     "detail": detail_of(error)[:2000],
                 }
             )

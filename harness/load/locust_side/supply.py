@@ -12,7 +12,7 @@ from harness.load.locust_side.driver import Driver, driver_for
 from harness.load.locust_side.pool import Pool
 from harness.load.locust_side.readers import Readers
 from harness.load.locust_side.source import Database, Source, Use
-from harness.load.plan import DSN_VARIABLE, READERS_VARIABLE
+from harness.load.plan import DSN_VARIABLE, MONGO_VARIABLE, READERS_VARIABLE
 from harness.model import Application
 
 
@@ -44,7 +44,11 @@ class WorkerSupply:
             self._uses = {name: replace(use, reads=False) for name, use in uses.items()}
         self._primary: Driver | None = None
         self._readers: Readers | None = None
-        if any(use.database is Database.POSTGRES for use in uses.values()):
+        self._mongo = ""
+        databases = {use.database for use in uses.values()}
+        if Database.MONGO in databases:
+            self._mongo = _address(MONGO_VARIABLE, "the connection string")
+        if Database.POSTGRES in databases:
             dsn = _address(DSN_VARIABLE, "the DSN")
             replicas = os.environ.get(READERS_VARIABLE, "").split()
             self._primary = driver_for(application, dsn)
@@ -70,6 +74,12 @@ class WorkerSupply:
 
     def _source(self, use: Use, size_of: Callable[[int], int]) -> Source:
         application = self._application
+        if use.database is Database.MONGO:
+            from harness.load.locust_side.mongo import (
+                MongoSource,  # the driver takes a worker's start a tenth of a second
+            )
+
+            return MongoSource(self._mongo, application, size_of(application.mongo.pool_size or application.pool_size))
         driver = self._readers if use.reads else self._primary
         assert driver is not None, "made for every database that is in use"
         size = size_of(application.reader_pool_size if use.reads else application.pool_size)

@@ -109,3 +109,15 @@ class PostgresUser(CrowdUser):
 
     abstract = True
     database = Database.POSTGRES
+
+
+class MongoUser(CrowdUser):
+    """A user of an application on MongoDB.
+
+    What an operation gets is the database of PyMongo's asynchronous client, ``(self, database, arrival)``, with the read
+    preference, write concern and limits that the application declares; ``database.with_options(…)`` gives one with others,
+    ``database.client`` the client, for sessions and transactions.
+    """
+
+    abstract = True
+    database = Database.MONGO
