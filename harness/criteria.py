@@ -2,7 +2,8 @@
 
     p99(craft) < 250ms                      statistic of the response time; also min, max, mean, p50 … p99.99
     p99(craft.service) < 50ms               another part of a request's time; all: p99(*) or p99(all)
-    errors(craft) < 1%                      share that did not end ok; errors(craft, 40P01): that ended so
+    errors(craft) < 1%                      share that did not end ok; errors(craft, 40P01), errors(save, DuplicateKey): that
+                                            ended so
     rate(craft) >= 40/s                     finished ok per second
     count(craft, 53300) == 0                how many
     max(postgres.connections_used) >= 80%   statistic of a sampled series; also min, mean, last, pNN
@@ -41,6 +42,8 @@ _SHAPE = (
 )
 _PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?)")
 _SQLSTATE = re.compile(r"[0-9A-Z]{5}")
+#: MongoDB's names of its codes, such as DuplicateKey; ours are in lower case.
+_MONGO_NAME = re.compile(r"[A-Z][A-Za-z0-9]*[a-z][A-Za-z0-9]*")
 _OUTCOMES = tuple(value for key, value in vars(Outcome).items() if key.isupper() and isinstance(value, str))
 _PLAIN_STATISTICS = ("min", "max", "mean")
 _HOW_TO_WRITE = {
@@ -89,7 +92,8 @@ def is_percentile(statistic: str) -> bool:
 
 
 def _is_outcome(name: str) -> bool:
-    return _SQLSTATE.fullmatch(name) is not None or name in _OUTCOMES or name.startswith("error:")
+    servers = _SQLSTATE.fullmatch(name) or _MONGO_NAME.fullmatch(name)
+    return servers is not None or name in _OUTCOMES or name.startswith("error:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +143,13 @@ class _Parser:
                     f"{name}(…) is of requests; {subject} is sampled: write max({subject}) or {subject} … for 10s"
                 )
             if outcome is not None and not _is_outcome(outcome):
-                self._refuse(self._unknown("outcome", outcome, ("an SQLSTATE such as 40P01", *_OUTCOMES)))
+                self._refuse(
+                    self._unknown(
+                        "outcome",
+                        outcome,
+                        ("an SQLSTATE such as 40P01", "a name of MongoDB's such as DuplicateKey", *_OUTCOMES),
+                    )
+                )
             return _Subject(series=name, operation=self._operation(subject), outcome=outcome)
         if name not in (*_PLAIN_STATISTICS, "last") and not is_percentile(name):
             known = (*_PLAIN_STATISTICS, "last", "p50", "p90", "p95", "p99", "p99.9", *REQUEST_COUNTS)

@@ -26,6 +26,8 @@ def parsed(text: str) -> Criterion:
         ("errors(craft, 40P01) < 1%", {"series": "errors", "outcome": "40P01"}),
         ("errors(craft) == 0", {"series": "errors", "limit": 0.0, "comparator": Comparator.EQ}),
         ("count(craft, pool_timeout) == 0", {"series": "count", "outcome": "pool_timeout"}),
+        ("errors(craft, DuplicateKey) > 0%", {"series": "errors", "outcome": "DuplicateKey"}),
+        ("count(craft, wtimeout) == 0", {"series": "count", "outcome": "wtimeout"}),
         ("count(all, error:KeyError) != 3", {"outcome": "error:KeyError", "comparator": Comparator.NE}),
         ("rate(craft) >= 40/s", {"series": "rate", "limit": 40.0, "comparator": Comparator.GE}),
         (
@@ -92,6 +94,7 @@ def test_means(text: str, expected: dict[str, object] | None) -> None:
         pytest.param("p99(craft, 40P01) > 1s", "only errors and count take one", id="percentile of an outcome"),
         pytest.param("count(craft, 40P1) == 0", "unknown outcome", id="mistyped SQLSTATE"),
         pytest.param("count(craft, pool_timout) == 0", "did you mean pool_timeout", id="mistyped outcome"),
+        pytest.param("count(craft, PoolTimeout_) == 0", "unknown outcome", id="neither of ours nor of a server"),
         pytest.param("count(craft, 40P01, 53300) == 0", "wants an operation", id="two outcomes"),
         pytest.param("p99() < 1s", "wants an operation", id="of nothing"),
         pytest.param("p99(craft) < 1s during brust", "did you mean burst", id="unknown phase"),

@@ -9,6 +9,9 @@ _WORDS = {
     Outcome.TIME_LIMIT: "given up on by the application",
     Outcome.CONNECTION_LOST: "connection lost",
     Outcome.CONNECTION_REFUSED: "connection refused",
+    Outcome.NO_SERVER: "no suitable MongoDB member in time",
+    Outcome.WTIMEOUT: "written, not confirmed in time",
+    Outcome.UNCONFIRMED: "written, not confirmed",
     Outcome.CUT_OFF: "cut off by the end of the run",
     Outcome.OUT_OF_DESCRIPTORS: "generator out of descriptors",
     Outcome.OUT_OF_PORTS: "generator out of ports",
@@ -20,6 +23,11 @@ _WORDS = {
     "57014": "statement timeout",
     "57P01": "terminated by the server",
     "23505": "unique violation",
+    "DuplicateKey": "duplicate key",
+    "MaxTimeMSExpired": "server's time limit",
+    "NotWritablePrimary": "not the primary",
+    "PrimarySteppedDown": "primary stepped down",
+    "WriteConflict": "write conflict",
 }
 
 
