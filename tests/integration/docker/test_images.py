@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import socket
 from collections.abc import Iterator, Mapping
@@ -58,12 +59,13 @@ def test_an_image_is_made_anew_only_when_it_would_come_out_otherwise(
     assert labels[images.LABEL] == small(tag, tmp_path, "two").key()
 
 
-def test_what_the_engine_says_of_a_build_that_fails_is_told(
-    client: docker.DockerClient, tag: str, tmp_path: Path
-) -> None:
+def test_a_build_that_fails_says_why_and_leaves_nothing(client: docker.DockerClient, tag: str, tmp_path: Path) -> None:
     recipe = small(tag, tmp_path, "one", dockerfile='FROM scratch\nCOPY root/ /\nRUN ["/no/such/program"]\n')
-    with pytest.raises(StackError, match=r"(?s)could not make it: .*no such file.*Step 3/"):
+    with pytest.raises(StackError, match=r"(?s)could not make it: .*no such file.*Step 3/") as raised:
         images.build(client, recipe, lambda line: None)
+    (copied,) = re.findall(r"---> ([0-9a-f]{12})\n", str(raised.value))
+    with pytest.raises(ImageNotFound):
+        client.images.get(copied)
 
 
 def test_the_command_makes_both_and_again_nothing(

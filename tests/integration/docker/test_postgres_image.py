@@ -148,7 +148,7 @@ def test_other_commands_are_passed_through(
     assert status == 0 and text.startswith(said)
 
 
-def test_it_runs_as_any_user_on_a_folder_of_theirs(offline: Mapping[str, Image], run: Run) -> None:
+def test_it_needs_no_root_where_it_is_started_without(offline: Mapping[str, Image], run: Run) -> None:
     container = run(
         offline["postgres"].reference,
         environment={"POSTGRES_PASSWORD": "x", "PGDATA": "/tmp/data"},
