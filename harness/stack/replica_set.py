@@ -116,6 +116,7 @@ def direct(host: str, **login: Any) -> Iterator[Client]:
     """
     limit_ms = int(_ONE_CALL_S * 1000)
     settings: dict[str, Any] = {
+        "connect": False,  # only when it is asked for something: a mongod that does not listen yet would be tried again late
         "directConnection": True,
         "appname": "flashcrowd-stack",
         "serverSelectionTimeoutMS": limit_ms,
