@@ -27,7 +27,8 @@ from pymongo.database import Database
 from harness.errors import DefinitionError
 from harness.model import Dataset, Invariant, Topology
 
-Documents = Database[Mapping[str, Any]]
+Document = Mapping[str, Any]
+Documents = Database[Document]
 Seed = Callable[[psycopg.Connection, float, int], None]
 Check = Callable[[psycopg.Connection, Sequence[int], Sequence[int]], list[Invariant]]
 SeedMongo = Callable[[Documents, float, int], None]

@@ -19,12 +19,14 @@ _EDGE = re.compile(r"Process (\d+) waits for (.+?); blocked by process (\d+)\.")
 Edge = tuple[int, str, int]
 
 
-def count_deadlocks(run: Run) -> DeadlockCount:
-    """The counts of a run; each None where its source was not recorded.
+def count_deadlocks(run: Run) -> DeadlockCount | None:
+    """The counts of a run; each None where its source was not recorded. None of a run without PostgreSQL.
 
     A report of the log is matched by a client's failure that was told the same lock graph: the same processes, locks and
     transactions. Each failure matches one report.
     """
+    if not run.has_postgres:
+        return None
     reports = run.lines(layout.DEADLOCKS) if (run.folder / layout.DEADLOCKS).exists() else None
     [(rows, victims)] = run.query("SELECT count(*), count(*) FILTER (WHERE outcome = ?) FROM requests", [DEADLOCK])
     return DeadlockCount(

@@ -21,22 +21,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import psycopg
-
-from harness import dataset, machine
+from harness import invariants, machine
 from harness.clock import Origin
 from harness.errors import RecordingError
 from harness.interruption import Interruption
 from harness.load.arrivals import Schedule, scaled, schedule
 from harness.load.plan import DSN_VARIABLE, MONGO_VARIABLE, READERS_VARIABLE, Plan
 from harness.load.processes import LoadProcesses, event_of_death
-from harness.model import Event, Incident, Invariant, Outcome, Traffic
+from harness.model import Event, Incident, Traffic
 from harness.probes.probing import Probing, probing
 from harness.probes.sampler import Tick
 from harness.progress import Progress, moment
 from harness.record import format as layout
-from harness.record.reader import Run
 from harness.record.tail import Tail
 from harness.record.writer import NO_ROOM, EventWriter, free_reserve, write_json
 from harness.settings import Settings
@@ -123,7 +119,7 @@ async def carry_out(
                 await sampling.end()
                 if stack.check_alive() is None:
                     await sampling.read_finally(origin)
-                    await asyncio.to_thread(_check_dataset, incident, stack, folder)
+                    await asyncio.to_thread(invariants.check, incident, stack, folder)
         await asyncio.to_thread(stack.save_logs, folder / layout.LOGS)
     except BaseException as error:
         full = isinstance(error, OSError) and error.errno in NO_ROOM
@@ -269,23 +265,3 @@ def _announce_phases(traffic: Traffic, events: EventWriter) -> None:
         for edge, at_s in (("begin", phase.at_s), ("end", phase.at_s + phase.for_s)):
             text = f"{phase.name} {edge}s"
             events.append(Event(at_s=at_s, kind="phase", text=text, fields={"name": phase.name, "edge": edge}))
-
-
-def _check_dataset(incident: Incident, stack: Stack, folder: Path) -> None:
-    """Hold the dataset against what the clients were told; a check that cannot be made is an invariant not checked."""
-    rows = Run(folder).arrays(
-        f"SELECT arrival::BIGINT << {layout.ATTEMPT_BITS} | attempt AS request_id, outcome FROM requests"
-        " WHERE list_contains(?, operation)",
-        [list(incident.dataset.records)],
-    )
-    outcomes = rows["outcome"]
-    acknowledged = rows["request_id"][outcomes == Outcome.OK].tolist()
-    indeterminate = rows["request_id"][np.isin(outcomes, Outcome.INDETERMINATE)].tolist()
-    if stack.postgres is None:
-        return
-    try:
-        with psycopg.connect(stack.postgres.dsn()) as connection:
-            found = dataset.load(incident.dataset, incident.topology).check(connection, acknowledged, indeterminate)
-    except psycopg.Error as error:
-        found = [Invariant(name="the dataset's check", violations=None, detail=f"{type(error).__name__}: {error}")]
-    write_json(folder / layout.INVARIANTS, [asdict(invariant) for invariant in found])

@@ -10,11 +10,13 @@ from typing import NoReturn
 
 from harness import dataset
 from harness.catalog.declared_types import type_problem
+from harness.catalog.measured import measured
 from harness.catalog.operations import check_operations
 from harness.catalog.timeline import timeline_problem
 from harness.criteria import ALL_OPERATIONS, parse
 from harness.errors import DefinitionError
 from harness.model import (
+    AddReplica,
     Connections,
     Constant,
     Criterion,
@@ -246,6 +248,8 @@ class _Check:
         self._distinct("symptoms", [symptom.name for symptom in incident.symptoms])
         self._distinct("thresholds", [threshold.name for threshold in incident.thresholds])
         traffic = incident.traffic
+        steps = [step for variant in incident.variants for step in incident.steps(variant.name)]
+        adds = any(isinstance(step.action, AddReplica) for step in steps)
         written = [
             (f"symptoms[{number}]", symptom.name, symptom.criterion) for number, symptom in enumerate(incident.symptoms)
         ]
@@ -264,6 +268,12 @@ class _Check:
                 field=field,
             )
             self._fits(field, criterion, traffic)
+            self._need(
+                measured(criterion.series, incident.topology, adds_replicas=adds),
+                field,
+                text,
+                "a series of servers that the topology has",
+            )
 
     def _fits(self, field: str, criterion: Criterion, traffic: Traffic) -> None:
         """A stretch of time must fit into the time that it is looked for in."""
@@ -282,6 +292,7 @@ class _Check:
         self._need(declared.version >= 1, "dataset.version", declared.version, "at least 1")
         self._above_zero("dataset.scale", declared.scale)
         self._known("dataset.records", declared.records, incident.traffic.mix)
+        self._known("dataset.mongo_records", declared.mongo_records or (), incident.traffic.mix)
         try:
             dataset.load(declared, incident.topology)
         except DefinitionError as error:

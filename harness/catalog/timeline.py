@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
 from harness.catalog.declared_types import TypeProblem
+from harness.catalog.measured import measured
 from harness.criteria import parse
 from harness.errors import DefinitionError
 from harness.model import (
@@ -110,9 +111,8 @@ class _Check:
             return
         if why := _not_live(criterion):
             yield TypeProblem(field=field, value=text, expected=why)
-        family = criterion.series.partition(".")[0]
-        lacking = {"replica": not any(name != POSTGRES for name in self._postgres), "mongo": not self._mongo}
-        if lacking.get(family, family in ("postgres", "deadlocks", "deadlock_rate") and not self._postgres):
+        adds = any(isinstance(step.action, AddReplica) for step in self._steps)
+        if not measured(criterion.series, self._topology, adds_replicas=adds):
             yield TypeProblem(
                 field=field, value=text, expected=f"a series of servers that the topology has{self._there}"
             )

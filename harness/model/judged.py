@@ -78,6 +78,7 @@ class VariantVerdict:
     """One variant's run, judged.
 
     :param valid: False where the measurement cannot be trusted: neither pass nor fail
+    :param deadlocks: None: there was no PostgreSQL, which alone counts them
     """
 
     variant: str
@@ -87,7 +88,7 @@ class VariantVerdict:
     symptoms: tuple[Finding, ...]
     thresholds: tuple[Finding, ...]
     invariants: tuple[Invariant, ...]
-    deadlocks: DeadlockCount
+    deadlocks: DeadlockCount | None
     status: Status
 
 

@@ -67,12 +67,14 @@ class Dataset:
     :param module: import path of a package under ``fixtures`` with the functions that seed and check it; see :mod:`harness.dataset`
     :param version: to be raised whenever schema or seed change: cached copies of the old one are then not used
     :param records: operations whose acknowledged requests must be found in the data afterwards
+    :param mongo_records: the same of MongoDB's data where a topology has both databases; None: as ``records``
     :param scale: 1.0 is the size that the incident was tuned with
     """
 
     module: str
     version: int
     records: tuple[str, ...] = ()
+    mongo_records: tuple[str, ...] | None = None
     scale: float = 1.0
 
 

@@ -74,6 +74,12 @@ class Run:
         path = self.folder / layout.FINISHED
         return read_json(path) if path.exists() else None
 
+    @property
+    def has_postgres(self) -> bool:
+        """Whether the run had a PostgreSQL; a record that does not say which servers it had is taken for one that had."""
+        stack = self.meta.get("stack") or {}
+        return stack.get("postgres") is not None or stack.get("mongo") is None
+
     @cached_property
     def db(self) -> duckdb.DuckDBPyConnection:
         """The run's tables; see the module's docstring."""

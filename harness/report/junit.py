@@ -55,6 +55,8 @@ def _suite(root: ET.Element, incident: str, variant: VariantVerdict, run: Run | 
         _judge(_case(suite, name, f"threshold: {finding.name}"), variant, finding, wanted)
     for invariant in variant.invariants:
         _judge_invariant(_case(suite, name, f"invariant: {invariant.name}"), variant, invariant)
+    if variant.deadlocks is None:
+        return
     case = _case(suite, name, "the three counts of deadlocks agree")
     if variant.deadlocks.agree is None:
         _problem(case, "skipped", f"not all of them were counted: {deadlock_words(variant.deadlocks)}")

@@ -104,7 +104,8 @@ def _details(variant: VariantVerdict, run: Run | None) -> Iterator[str]:
     for invariant in variant.invariants:
         detail = f" ({escape(invariant.detail)})" if invariant.detail else ""
         yield f"- {escape(invariant.name)}: {escape(invariant_words(invariant))}{detail}"
-    yield f"- deadlocks, counted three times, {escape(deadlock_words(variant.deadlocks))}"
+    if variant.deadlocks is not None:
+        yield f"- deadlocks, counted three times, {escape(deadlock_words(variant.deadlocks))}"
     if run is not None:
         yield from _outcomes(run)
         yield from _environment(run)

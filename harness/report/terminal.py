@@ -69,7 +69,8 @@ def _table(told: Judgement, shown: Sequence[Side]) -> Table:
     table.add_row(Text("measurement"), *[_validity(side) for side in shown])
     for name in _invariant_names(shown):
         table.add_row(Text(printable(name)), *[_invariant(side, name) for side in shown])
-    table.add_row(Text("deadlocks, counted three times"), *[_deadlocks(side) for side in shown])
+    if any(side.verdict is not None and side.verdict.deadlocks is not None for side in shown):
+        table.add_row(Text("deadlocks, counted three times"), *[_deadlocks(side) for side in shown])
     return table
 
 
@@ -115,9 +116,9 @@ def _invariant(side: Side, name: str) -> Text:
 
 
 def _deadlocks(side: Side) -> Text:
-    if side.verdict is None:
+    count = side.verdict.deadlocks if side.verdict is not None else None
+    if count is None:
         return Text("")
-    count = side.verdict.deadlocks
     tone = {True: Tone.AS_EXPECTED, False: Tone.NOT_AS_EXPECTED, None: Tone.UNKNOWN}[count.agree]
     word, _, numbers = deadlock_words(count).partition(": ")
     return _told(tone, word, numbers)

@@ -150,6 +150,15 @@ def test_no_request_and_no_sample_is_no_count(tmp_path: Path) -> None:
     assert got.deadlocks == DeadlockCount(client=None, log=None, counter=None, matched=None)
 
 
+MONGO_ONLY = {"stack": {"provider": "embedded", "mongo": {"version": "6.0.5", "members": [{"name": "mongo-1"}]}}}
+
+
+def test_without_postgresql_deadlocks_are_not_counted(tmp_path: Path) -> None:
+    got = judge(run(tmp_path, **BEFORE, slow=True, meta=MONGO_ONLY))
+    assert (got.deadlocks, got.valid, got.status) == (None, True, Status.PASS)
+    assert to_json(combine("craft", [got]))["variants"]["before"]["deadlocks"] is None
+
+
 # --- several variants
 
 

@@ -112,7 +112,7 @@ def _beside(verdict: Verdict) -> str:
         return "a threshold is broken"
     if any((invariant.violations or 0) > 0 for v in verdict.variants for invariant in v.invariants):
         return "the dataset is not consistent"
-    if any(v.deadlocks.agree is False for v in verdict.variants):
+    if any(v.deadlocks is not None and v.deadlocks.agree is False for v in verdict.variants):
         return "the counts of deadlocks do not agree"
     return "not everything that must hold is known to" if verdict.status is Status.UNKNOWN else "something else failed"
 

@@ -88,6 +88,7 @@ def render(verdict: Verdict, runs: Sequence[Run]) -> str:
         operations=figures["operations"],
         bands=[bands(side.run) if side.run else [] for side in shown],
         marks=[marks(side.run) if side.run else [] for side in shown],
+        relational=not shown or any(side.run is None or side.run.has_postgres for side in shown),
         deadlocks=[deadlocks.deadlocks(side.run) if side.run else None for side in shown],
         blocking=[blocking.blocking(side.run) if side.run else None for side in shown],
         blocking_recorded=[side.run is not None and blocking.was_recorded(side.run) for side in shown],

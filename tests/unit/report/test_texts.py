@@ -12,6 +12,7 @@ from rich.console import Console
 from harness.model import Status, VariantVerdict, Verdict
 from harness.record.reader import Run
 from harness.report import junit, markdown, terminal
+from harness.report.html.page import render
 from harness.verdict import combine, judge
 from tests.unit.runs import RunBuilder, steady
 
@@ -57,6 +58,19 @@ def printed(verdict: Verdict, runs: Sequence[Run], *, width: int = 80, terminal_
     terminal.show(verdict, runs, Path("reports/crafting-burst/2026-01-01T000000Z"), console)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
+
+
+def test_without_postgresql_no_report_speaks_of_deadlocks(tmp_path: Path) -> None:
+    meta = {"stack": {"provider": "embedded", "mongo": {"version": "6.0.5", "members": [{"name": "mongo-1"}]}}}
+    runs = [run(tmp_path, meta=meta), run(tmp_path, "after", slow=False, meta=meta)]
+    verdict = verdict_of(*runs)
+    for text in (printed(verdict, runs), markdown.render(verdict, runs), junit.render(verdict, runs)):
+        assert "crafting" in text
+        assert "deadlock" not in text.lower()
+    page = render(verdict, runs)
+    for section in ("deadlocks", "blocking", "statements"):
+        assert f'<section id="{section}"' not in page
+        assert f'href="#{section}"' not in page
 
 
 # --- terminal
