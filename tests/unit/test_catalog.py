@@ -160,7 +160,7 @@ def test_two_folders_of_one_name(own: Path) -> None:
         pytest.param('"fixtures.collectibles"', '"json"', "dataset.seed", "a function seed(connection, scale, seed)", id="dataset that is none"),
         pytest.param('records=("enter",)', 'records=("entre",)', "dataset.records[0]", "enter, leave", id="record of an unknown operation"),
         pytest.param('records=("enter",)', 'mongo_records=("entre",)', "dataset.mongo_records[0]", "enter, leave", id="record of an unknown operation in MongoDB"),
-        pytest.param("PostgresServer(cpus=1", "None, mongo=MongoReplicaSet()) or dict(cpus=1", "symptoms[1].criterion", "servers that the topology has", id="symptom of a server there is not"),
+        pytest.param("postgres.cpu", "mongo.cpu", "symptoms[1].criterion", "servers that the topology has", id="symptom of a server there is not"),
         # traffic
         pytest.param("per_s=5)", "per_s=0)", "traffic.phases[0].per_s", "above 0", id="rate 0"),
         pytest.param("per_s=5)", "per_s=-5)", "traffic.phases[0].per_s", "above 0", id="negative rate"),
