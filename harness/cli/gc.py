@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from harness.stack.embedded.sweep import sweep
+from harness.stack.sweep import sweep
 
 
 def gc_command() -> None:
-    """Remove servers and folders that runs left which were killed; live runs are not touched.
+    """Remove servers, containers, networks and folders that runs left which were killed; live runs are not touched.
 
     Every `flashcrowd run` does the same before it starts its own servers.
     """

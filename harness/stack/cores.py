@@ -12,7 +12,7 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
 
@@ -50,11 +50,13 @@ def own_cores() -> tuple[int, ...] | None:
     return _OWN
 
 
-def split(asked: Sequence[float], own: tuple[int, ...] | None) -> Split:
+def split(asked: Sequence[float], own: tuple[int, ...] | None, *, quotas: bool = False) -> Split:
     """Divide cores between servers that ask for so many each, and the load.
 
     Servers have cores of their own where there are enough, and all share what is left beside one for the load where
     there are not; a server that asks for a part of a core gets a whole one.
+
+    :param quotas: a server's time on its cores is limited as well, so that a part of a core is a part
 
     >>> both = split([1, 1], (0, 1, 2))
     >>> [held.cores for held in both.servers], both.load
@@ -62,7 +64,13 @@ def split(asked: Sequence[float], own: tuple[int, ...] | None) -> Split:
     >>> both = split([1, 1], (0, 1))
     >>> [held.cores for held in both.servers], both.load
     ([(1,), (1,)], (0,))
+    >>> split([0.5], (0, 1), quotas=True).servers[0].cpus
+    0.5
     """
+    if quotas:
+        whole = split([math.ceil(cpus) for cpus in asked], own)
+        held = tuple(replace(one, cpus=min(cpus, one.cpus)) for cpus, one in zip(asked, whole.servers, strict=True))
+        return replace(whole, servers=held)
     wanted = [math.ceil(cpus) for cpus in asked]
     if own is None:
         return Split(servers=tuple(Held(cpus=cpus, cores=None, notes=(_not_held(cpus),)) for cpus in wanted), load=None)

@@ -31,7 +31,16 @@ LIMIT_S = 170.0
 def command(shared_place: Place) -> Command:
     """What ``make run`` runs."""
     command = shared_place.begin(
-        "run", "crafting-burst", "--variant", "before", "--variant", "after", "--out", str(shared_place.out)
+        "run",
+        "crafting-burst",
+        "--stack",
+        "embedded",
+        "--variant",
+        "before",
+        "--variant",
+        "after",
+        "--out",
+        str(shared_place.out),
     )
     command.end(LIMIT_S)
     return command

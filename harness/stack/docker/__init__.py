@@ -1,6 +1,21 @@
-"""Real servers in containers of a Docker engine.
+"""Real servers in containers of a Docker engine; made by :meth:`DockerStack.up`.
 
+stack.py      the lifecycle: up, reset, logs, down
+postgres.py   the PostgreSQL of a stack: primary and replicas
+replica.py    one more replica, by base backup
+cluster.py    a dataset seeded once, kept as an archive of the data folder
+server.py     a server as the timeline acts upon it
+container.py  one container: create, start, how it died, remove
+network.py    a network of a stack's own
+engine.py     which engine, and whether it answers
+labels.py     whose a container is
+guard.py      removes what is left when this process is killed (janitor.py is its child)
+sweep.py      removes what killed runs left
 images.py     which images the servers run from; makes those that need no registry
 recipes.py    what goes into the images that are made here
 rootfs.py     the minimal system below them, collected from this machine's programs
 """
+
+from harness.stack.docker.stack import DockerStack
+
+__all__ = ["DockerStack"]

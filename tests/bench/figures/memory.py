@@ -34,6 +34,8 @@ async def measure(bed: Bed, early_s: float = EARLY_S, late_s: float = LATE_S) ->
         _COMMAND,
         "run",
         "arrivals-by-key",
+        "--stack",
+        "embedded",
         "--duration",
         f"{late_s:g}s",
         "--out",

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import docker
 import pytest
+from docker.errors import NotFound
 from docker.models.containers import Container
 
-from harness.stack.docker import images, recipes
+from harness.model import Dataset, PostgresServer, Topology
+from harness.stack.docker import DockerStack, images, recipes
 from harness.stack.docker.images import Image
 from tests.integration.command import Place
+from tests.integration.conftest import SCALE, SEED
 
+MEMORY_BYTES = 512 * 1024**2
 Run = Callable[..., Container]
 
 
@@ -45,7 +50,26 @@ def run(client: docker.DockerClient) -> Iterator[Run]:
 
     yield run
     for container in made:
-        container.remove(v=True, force=True)
+        with suppress(NotFound):  # the test removed it
+            container.remove(v=True, force=True)
+
+
+@pytest.fixture(scope="session")
+def named(offline: Mapping[str, Image]) -> Iterator[None]:
+    """These images, whatever else the engine has or could pull."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FLASHCROWD_POSTGRES_IMAGE", offline["postgres"].reference)
+        patch.setenv("FLASHCROWD_MONGO_IMAGE", offline["mongo"].reference)
+        yield
+
+
+@pytest.fixture(scope="session")
+def contained(dataset: Dataset, named: None) -> Iterator[DockerStack]:
+    """A running stack in containers, with one replica; a test that changes it resets it first."""
+    asked = PostgresServer(cpus=0.5, memory_bytes=MEMORY_BYTES, replicas=1, settings={"max_connections": "40"})
+    topology = Topology(postgres=asked)
+    with DockerStack.up(topology, dataset, scale=SCALE, seed=SEED, say=lambda line: None) as running:
+        yield running
 
 
 @pytest.fixture

@@ -71,7 +71,15 @@ def test_the_second_signal_ends_at_once(place: Place, number: signal.Signals) ->
 @pytest.mark.parametrize("times", [1, 2], ids=["once", "twice"])
 def test_before_the_traffic_there_is_nothing_to_report(place: Place, times: int) -> None:
     command = place.begin(
-        "run", INCIDENT, "--out", str(place.out), "--scale", "0.5", FLASHCROWD_CACHE=str(place.folder / "cache")
+        "run",
+        INCIDENT,
+        "--stack",
+        "embedded",
+        "--out",
+        str(place.out),
+        "--scale",
+        "0.5",
+        FLASHCROWD_CACHE=str(place.folder / "cache"),
     )
     command.await_text("seeding fixtures.collectibles")
     for _ in range(times):

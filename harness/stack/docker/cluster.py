@@ -1,0 +1,114 @@
+"""A seeded PostgreSQL cluster as an archive of its data folder, kept in the cache: a dataset is seeded once for each image.
+
+It is seeded in a container of that image, so that the official image and any other that works alike can be used. Beside the
+archive lies the password that its superuser has; a stack gives it another at once.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.dataset import Fixture
+from harness.errors import StackError
+from harness.stack import seeding
+from harness.stack.docker import session
+from harness.stack.docker.container import Allotment, Place, Plan, created
+from harness.stack.docker.images import Image
+from harness.stack.embedded import cache
+from harness.stack.embedded.cache import Say
+
+#: Under a folder that is disk of the container's own; the image's own place for it differs between versions.
+VOLUME = "/var/lib/flashcrowd"
+DATA = f"{VOLUME}/data"
+ARCHIVE = "cluster.tar"
+ABOUT = "cluster.json"
+#: No locale: the same order of texts in every image.
+INITDB = "--encoding=UTF8 --no-locale --no-sync"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """All that a seeded cluster is made of."""
+
+    fixture: Fixture
+    scale: float
+    seed: int
+    image: Image
+
+    def made_of(self) -> dict[str, object]:
+        """The same as JSON values; equal recipes give equal clusters."""
+        return {
+            **seeding.made_of(self.fixture, self.scale, self.seed),
+            "image": self.image.id,
+            "machine": f"{platform.system()} {platform.machine()}",
+        }
+
+    def key(self) -> str:
+        """Name of the entry."""
+        return cache.key(self.fixture.module, self.made_of())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """A seeded cluster in the cache.
+
+    :param archive: of its data folder
+    :param password: the superuser's
+    :param version_num: of the server that made it, such as 180006
+    """
+
+    archive: Path
+    password: str = field(repr=False)
+    version_num: int
+
+
+@contextmanager
+def seeded(recipe: Recipe, place: Place, allotment: Allotment, say: Say) -> Iterator[Cluster]:
+    """The seeded cluster, which nobody changes meanwhile; seeds where the cache has none.
+
+    :raises StackError: the cache cannot be written, or seeding failed
+    """
+    with cache.held(recipe, lambda folder: _build(folder, recipe, place, allotment, say), say) as folder:
+        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        yield Cluster(archive=folder / ARCHIVE, password=about["password"], version_num=about["version_num"])
+
+
+def _build(folder: Path, recipe: Recipe, place: Place, allotment: Allotment, say: Say) -> None:
+    say(f"seeding {recipe.fixture.module} at scale {recipe.scale:g} (kept for later runs)")
+    folder.mkdir(mode=0o700)
+    password = secrets.token_urlsafe(24)
+    settings = [word for name, value in seeding.BUILD_SETTINGS.items() for word in ("-c", f"{name}={value}")]
+    plan = Plan(
+        name="postgres-seed",
+        image=recipe.image,
+        command=["postgres", *settings],
+        environment={"POSTGRES_PASSWORD": password, "POSTGRES_INITDB_ARGS": INITDB, "PGDATA": DATA, "TZ": "UTC"},
+        allotment=allotment,
+        volumes=[VOLUME],
+    )
+    with created(place, plan) as container:
+        container.start()
+        session.await_ready(container, password)
+        seeding.seed_cluster(
+            lambda database: session.connect(container, password, database),
+            recipe.fixture,
+            scale=recipe.scale,
+            seed=recipe.seed,
+            last_lines=container.last_lines,
+        )
+        with session.connect(container, password) as admin:
+            version_num = admin.info.server_version
+        container.stop()
+        status = container.state()["ExitCode"]
+        if status != 0:
+            raise StackError(f"the seeded server ended with exit status {status}:\n{container.last_lines()}")
+        container.get(DATA, folder / ARCHIVE)
+    about = folder / ABOUT
+    about.touch(mode=0o600)
+    about.write_text(json.dumps({"password": password, "version_num": version_num}) + "\n", encoding="utf-8")

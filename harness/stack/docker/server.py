@@ -1,0 +1,119 @@
+"""A server in a container as the timeline acts upon it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from harness.errors import StackError
+from harness.stack import cores as all_cores
+from harness.stack.docker.container import Allotment, Container
+from harness.stack.stack import Footprint, Role, Stage
+
+
+class DockerServer:
+    """A server; what it can do is said in :class:`harness.stack.stack.Server`.
+
+    :param await_ready: returns when the server takes connections, or raises StackError
+    :ivar container: where it runs
+    """
+
+    def __init__(
+        self, *, container: Container, role: Role, allotment: Allotment, await_ready: Callable[[], None]
+    ) -> None:
+        self.container = container
+        self.name = container.name
+        self.role = role
+        self.down_on_purpose = False
+        self.stages: tuple[Stage, ...] = ()
+        self.cpus = allotment.cpus
+        self._allotment = allotment
+        self._await_ready = await_ready
+        self._cut_off = False
+
+    def footprint(self) -> Footprint | None:
+        """Its main process, which has a control group of its own; None while it is down, or cannot be seen from here."""
+        main = self.container.main
+        if main is None:
+            return None
+        return Footprint(pid=main.pid, confined=True, cpus=self.cpus, memory_bytes=self._allotment.memory_bytes)
+
+    def why_not(self, action: str) -> str | None:
+        """None: containers can do all of it."""
+        return None
+
+    def pause(self) -> None:
+        """Freeze its processes."""
+        self.down_on_purpose = True
+        self.container.pause()
+
+    def resume(self) -> None:
+        """Let frozen processes go on."""
+        self.container.resume()
+        self.down_on_purpose = self._cut_off
+
+    def stop(self) -> None:
+        """Shut it down in order."""
+        self.down_on_purpose = True
+        self.container.stop()
+
+    def kill(self) -> None:
+        """Kill its processes."""
+        self.down_on_purpose = True
+        self.container.kill()
+
+    def start(self) -> None:
+        """Start it again, and wait until it takes connections.
+
+        :raises StackError: it does not
+        """
+        self.container.start()
+        if not self._cut_off:
+            self._await_ready()
+        self.down_on_purpose = self._cut_off
+
+    def cut_off(self) -> None:
+        """Take it off its network: what is sent to it vanishes, and after some seconds the kernel calls it unreachable."""
+        self.down_on_purpose = True
+        self.container.cut_off()
+        self._cut_off = True
+
+    def rejoin(self) -> None:
+        """Put it back on its network, at the address that it had."""
+        self.container.rejoin()
+        self._cut_off = False
+        self.down_on_purpose = not self.container.state()["Running"] or self.container.state()["Paused"]
+
+    def set_cpus(self, cpus: float) -> None:
+        """Give it another CPU quota; with more cores where those that it is held to are too few.
+
+        :raises StackError: this machine has not so many
+        """
+        self.container.allot(cpus, self._cores_for(cpus))
+        self.cpus = cpus
+
+    def restore(self) -> None:
+        """Undo whatever was done to it: it runs, on the network, with its allotment.
+
+        :raises StackError: it does not come back
+        """
+        self.container.resume()
+        if self._cut_off:
+            self.rejoin()
+        if not self.container.state()["Running"]:
+            self.start()
+        if self.cpus != self._allotment.cpus:
+            self.set_cpus(self._allotment.cpus)
+        self.down_on_purpose = False
+
+    def how_it_died(self) -> str | None:
+        """None while it lives or is down on purpose."""
+        return None if self.down_on_purpose else self.container.how_it_died()
+
+    def _cores_for(self, cpus: float) -> tuple[int, ...] | None:
+        held, own = self._allotment.cores, all_cores.own_cores()
+        if held is None or own is None or cpus <= len(held):
+            return held
+        if cpus > len(own):
+            raise StackError(f"{self.name} cannot be allotted {cpus:g} cores: this machine gives {len(own)}")
+        return own[-math.ceil(cpus) :]

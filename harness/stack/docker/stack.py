@@ -1,0 +1,164 @@
+"""Real servers in containers: up, reset, logs, down.
+
+1 find the engine and the images
+2 divide the cores between the servers and the load
+3 make a folder for logs, a guard that cleans up should this process be killed, and a network
+4 start the servers, each with a seeded dataset
+5 the run; between variants the data is put back to the seeded state
+6 remove containers, network and folder, on every path
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+from harness import dataset as datasets
+from harness.errors import StackError
+from harness.model import Dataset, Topology
+from harness.stack import cores
+from harness.stack.docker import engine as engines
+from harness.stack.docker import images, network
+from harness.stack.docker.container import Place
+from harness.stack.docker.engine import Engine
+from harness.stack.docker.guard import guarded
+from harness.stack.docker.images import Image
+from harness.stack.docker.labels import Labels
+from harness.stack.docker.postgres import DockerPostgres
+from harness.stack.embedded import account as accounts
+from harness.stack.embedded import instance as instances
+from harness.stack.mongo import ReplicaSet
+from harness.stack.postgres import Endpoint
+from harness.stack.postgres_settings import check_settings
+from harness.stack.stack import Server
+
+
+class DockerStack:
+    """A running stack; made by :meth:`up`.
+
+    :ivar load_cores: the cores for the load, which this process is held to already; None: any
+    """
+
+    def __init__(
+        self, *, postgres: DockerPostgres | None, load_cores: tuple[int, ...] | None, about: dict[str, Any]
+    ) -> None:
+        self._postgres = postgres
+        self._about = about
+        self.load_cores = load_cores
+
+    @classmethod
+    @contextmanager
+    def up(
+        cls, topology: Topology, dataset: Dataset, *, scale: float, seed: int, say: Callable[[str], None]
+    ) -> Iterator[Self]:
+        """Start the servers of a topology with a seeded dataset; removed on every path.
+
+        :param scale: size of the dataset, 1.0 is what the incident was tuned with; used as it is
+        :param say: is told what takes time
+        :raises DefinitionError: the dataset or a setting is wrong
+        :raises StackError: a server did not come up
+        """
+        asked = topology.postgres
+        if asked is None or topology.mongo is not None:
+            raise StackError("MongoDB does not run in containers yet: use --stack embedded")
+        check_settings(asked.settings)
+        check_settings(asked.replica_settings)
+        fixture = datasets.load(dataset, topology)
+        replica_cpus = asked.cpus if asked.replica_cpus is None else asked.replica_cpus
+        split = cores.split([asked.cpus, *[replica_cpus] * asked.replicas], cores.own_cores(), quotas=True)
+        labels = Labels(stack=f"flashcrowd-{secrets.token_hex(4)}")
+        with ExitStack() as closing:
+            engine = closing.enter_context(engines.connect())
+            image = images.postgres_image(engine.client)
+            closing.enter_context(cores.process_held_to(split.load))
+            folder = closing.enter_context(instances.make(accounts.for_servers()))
+            closing.enter_context(guarded(labels, folder.folder))
+            net = closing.enter_context(network.make(engine, labels))
+            place = Place(engine=engine, network=net, labels=labels, folder=folder.log)
+            up = DockerPostgres.up(asked, fixture, image, place, scale=scale, seed=seed, held=split.servers, say=say)
+            about = {"provider": "docker", "engine": engine.version(), "network": str(net.subnet)}
+            yield cls(postgres=closing.enter_context(up), load_cores=split.load, about=about)
+
+    @property
+    def postgres(self) -> Endpoint | None:
+        """The primary, at the database that the dataset was seeded into."""
+        return None if self._postgres is None else self._postgres.endpoint
+
+    @property
+    def replicas(self) -> tuple[Endpoint, ...]:
+        """Streaming replicas that take reads now."""
+        return () if self._postgres is None else self._postgres.replicas
+
+    @property
+    def mongo(self) -> ReplicaSet | None:
+        """The replica set; None: the topology has none."""
+        return None
+
+    @property
+    def servers(self) -> Mapping[str, Server]:
+        """Every server by its name."""
+        return {} if self._postgres is None else {node.name: node for node in self._postgres.nodes}
+
+    def why_not(self, action: str) -> str | None:
+        """Why it cannot do ``add_replica``; None if it can."""
+        if action == "add_replica" and self._postgres is None:
+            return "the topology has no PostgreSQL whose replica it could be"
+        return None
+
+    def add_replica(self) -> Server:
+        """Bring up one more streaming replica, by base backup; returns when it takes reads.
+
+        :raises StackError: it did not come up
+        """
+        if self._postgres is None:
+            raise StackError(self.why_not("add_replica"))
+        return self._postgres.add_replica()
+
+    def reset(self) -> None:
+        """Put the data back to exactly the seeded state on every server; sessions still connected to it are ended.
+
+        :raises StackError: a server does not do it
+        """
+        if self._postgres is not None:
+            self._postgres.reset()
+
+    def check_alive(self) -> str | None:
+        """None while all servers live that are not down on purpose, else how one died: exit status, want of memory, last
+        log lines."""
+        nodes = () if self._postgres is None else self._postgres.nodes
+        return next((died for node in nodes if (died := node.how_it_died())), None)
+
+    def save_logs(self, folder: Path) -> None:
+        """Copy what the servers logged since the last reset into ``folder``; what replicas logged into a folder of each."""
+        if self._postgres is not None:
+            primary, *replicas = self._postgres.nodes
+            primary.save_logs(folder)
+            for node in replicas:
+                node.save_logs(folder / node.name)
+
+    def describe(self) -> dict[str, Any]:
+        """The object ``stack`` of run.json."""
+        return {**self._about, "postgres": None if self._postgres is None else self._postgres.describe()}
+
+
+def why_no_docker(topology: Topology) -> str | None:
+    """Why the servers of a topology cannot run in containers here; None if they can."""
+    try:
+        with engines.connect() as engine:
+            _images(engine, topology)
+    except StackError as error:
+        return str(error)
+    return None
+
+
+def _images(engine: Engine, topology: Topology) -> tuple[Image | None, Image | None]:
+    """The images for PostgreSQL and MongoDB; None where the topology has no such server.
+
+    :raises StackError: one is neither there nor to be had
+    """
+    postgres = None if topology.postgres is None else images.postgres_image(engine.client)
+    mongo = None if topology.mongo is None else images.mongo_image(engine.client)
+    return postgres, mongo
