@@ -2,7 +2,8 @@
 
 connection.py   a member as the probes reach it, never counted among the application's
 member.py       connections, operations, queues, tickets, flow control, index builds of one member
-replication.py  members' states, and how far each is behind: by wall time and by a heartbeat document
+replication.py  members' states, and how far each is behind: by wall time, and by the heartbeat of heart.py
+asking.py       asks all members at once, and waits for none that was silent
 slowlog.py      slow operations, from the members' logs
 exporter.py     names as mongodb_exporter makes them
 """

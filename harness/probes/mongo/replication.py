@@ -4,52 +4,33 @@ By wall time: each member is asked for the wall time of the last operation it ap
 is the lag. One member's view of the others is up to a heartbeat old, so it serves only for a member that does not answer: that
 one stays where the primary last heard of it, and its lag grows.
 
-By a heartbeat: each second a document of ours is written to the primary, and each member is read. A member that has the newest
-of those that were written before it was asked has no lag; one that has not lags since the first that it lacks was written. It
-needs no clock but ours, and is not measured of a member that does not answer.
-
-All members are asked at once. One that did not answer the last time is asked again, but not waited for.
+By a heartbeat: :mod:`harness.probes.mongo.heart`. It is not measured of a member that does not answer.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from time import monotonic, time_ns
 from typing import Any
 
-from pymongo import ReadPreference
-from pymongo.errors import PyMongoError
-from pymongo.write_concern import WriteConcern
-
 from harness.model import Labels, Sample
-from harness.probes.mongo.connection import ANSWER_LIMIT_S, MemberConnection
+from harness.probes.mongo.asking import Asking
+from harness.probes.mongo.connection import MemberConnection
+from harness.probes.mongo.heart import Heart
 from harness.probes.probe import Unmeasured
 
-DATABASE, COLLECTION, KEY = "flashcrowd", "heartbeat", "probe"
-BEAT_EVERY_S = 0.95
-#: A member that is asked after others are done with has this long to answer.
-WAIT_S = 0.6
-REMEMBERED = 3600
 PRIMARY, SECONDARY, ARBITER = 1, 2, 7
 #: Where a member has applied nothing yet its wall time is that of the epoch.
 _EPOCH = datetime(1971, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Answer:
-    """What one member said.
-
-    :param status: the answer to replSetGetStatus
-    :param beat: number of the newest heartbeat that it has; None: it has none
-    """
+    """What one member said to replSetGetStatus."""
 
     status: Mapping[str, Any]
-    beat: int | None
 
     @property
     def own(self) -> Mapping[str, Any]:
@@ -69,68 +50,38 @@ class ReplicationProbe:
 
     def __init__(self, members: Sequence[MemberConnection]) -> None:
         self._members = {member.name: member for member in members}
-        self._asking: dict[str, asyncio.Task[Answer]] = {}
-        self._silent: set[str] = set()
+        self._asking = Asking(self._members, _status)
+        self._heart = Heart(self._members)
         self._addresses: dict[str, str] = {}  # as the replica set calls the members, by name
-        self._beats: deque[tuple[int, float]] = deque(maxlen=REMEMBERED)  # number and time of those that were written
-        self._beating: asyncio.Task[None] | None = None
-        self._beat_s = float("-inf")
-        self._primary: MemberConnection | None = None
 
     async def sample(self, at_s: float) -> list[Sample]:
         """``mongodb_rs_members_state``, ``mongodb_mongod_replset_member_replication_lag``, ``flashcrowd_mongodb_*``.
 
         :raises Unmeasured: no member answers
         """
-        written, asked_s = tuple(self._beats), monotonic()
-        answers = await self._ask()
+        # A member whose tickets are all taken answers questions about itself, but its documents cannot be read.
+        found, beats = await asyncio.gather(self._asking.ask(), self._heart.read())
+        answers = {name: Answer(status) for name, status in found.items()}
         if not answers:
             raise Unmeasured("no member of the replica set answers")
+        for name, answer in answers.items():
+            self._addresses[name] = str(answer.own.get("name", name))
         primaries = {name: one for name, one in answers.items() if one.status["myState"] == PRIMARY}
         # Cut off from the others, a former primary may not know that it is none any more: the later term is right.
         primary = max(primaries, key=lambda name: primaries[name].status.get("term", 0), default=None)
-        self._beat(primary)
-        values = [*self._states(answers, primary), *self._beat_lags(answers, primary, written, asked_s)]
+        values = list(self._states(answers, primary))
         if primary is not None:
             values += self._lags(answers, primary)
+            self._heart.beat(primary)
+        for name, lag_s in beats.items():
+            if name in answers and answers[name].own.get("state") == SECONDARY:
+                values.append(("flashcrowd_mongodb_heartbeat_lag_seconds", {"member": name}, lag_s))
         return [Sample(at_s=at_s, metric=metric, value=value, labels=labels) for metric, labels, value in values]
 
     async def close(self) -> None:
         """End what is under way and remove the heartbeat, unless the primary does not answer."""
-        under_way = [*self._asking.values(), *([self._beating] if self._beating else [])]
-        self._asking, self._beating = {}, None
-        for task in under_way:
-            task.cancel()
-        await asyncio.gather(*under_way, return_exceptions=True)
-        if self._primary is not None and self._beats:
-            with suppress(PyMongoError, TimeoutError):
-                async with asyncio.timeout(ANSWER_LIMIT_S):
-                    await self._primary.collection(DATABASE, COLLECTION).drop()
-
-    async def _ask(self) -> dict[str, Answer]:
-        """Who answers, and what."""
-        for name, member in self._members.items():
-            if name not in self._asking:
-                self._asking[name] = asyncio.create_task(_ask(member), name=f"replication of {name}")
-        awaited = [task for name, task in self._asking.items() if name not in self._silent]
-        # Where nobody answered the last time there is nothing to hold up.
-        await asyncio.wait(awaited or self._asking.values(), timeout=WAIT_S)
-        answers = {}
-        for name, task in list(self._asking.items()):
-            if not task.done():
-                self._silent.add(name)
-                continue
-            del self._asking[name]
-            try:
-                answers[name] = task.result()
-            except (PyMongoError, OSError):
-                self._silent.add(name)
-                continue
-            self._addresses[name] = str(answers[name].own.get("name", name))
-            if name in self._silent and awaited:
-                self._silent.discard(name)
-                del answers[name]  # it may be as old as the last tick
-        return answers
+        await self._asking.close()
+        await self._heart.close()
 
     def _states(self, answers: Mapping[str, Answer], primary: str | None) -> Iterator[tuple[str, Labels, float]]:
         states: dict[str, int] = {}
@@ -157,44 +108,11 @@ class ReplicationProbe:
             lag_s = max(0.0, (newest - own).total_seconds())
             yield "mongodb_mongod_replset_member_replication_lag", {"member": name}, lag_s
 
-    def _beat_lags(
-        self, answers: Mapping[str, Answer], primary: str | None, written: Sequence[tuple[int, float]], asked_s: float
-    ) -> Iterator[tuple[str, Labels, float]]:
-        if not written:
-            return
-        for name, answer in answers.items():
-            if name == primary or answer.own.get("state") != SECONDARY:
-                continue
-            have = answer.beat if answer.beat is not None else -1
-            lacking = next((at for number, at in written if number > have), None)
-            lag_s = 0.0 if lacking is None else asked_s - lacking
-            yield "flashcrowd_mongodb_heartbeat_lag_seconds", {"member": name}, lag_s
-
     def _seen(self, teller: Answer, name: str) -> Mapping[str, Any]:
         """What one member says of another."""
         address = self._addresses.get(name)
         return next((entry for entry in teller.status["members"] if entry.get("name") == address), {})
 
-    def _beat(self, primary: str | None) -> None:
-        """Have the next heartbeat written, unless it is too early or the last is still under way."""
-        self._primary = self._members[primary] if primary is not None else self._primary
-        under_way = self._beating is not None and not self._beating.done()
-        if primary is None or under_way or monotonic() - self._beat_s < BEAT_EVERY_S:
-            return
-        self._beat_s = monotonic()
-        self._beating = asyncio.create_task(self._write_beat(self._members[primary]), name="heartbeat")
 
-    async def _write_beat(self, primary: MemberConnection) -> None:
-        # Larger than any that an earlier run may have left behind.
-        number = self._beats[-1][0] + 1 if self._beats else time_ns() // 1_000_000
-        beats = primary.collection(DATABASE, COLLECTION).with_options(write_concern=WriteConcern(w=1))
-        with suppress(PyMongoError):  # its primary may have stepped down: the next goes to whoever is it then
-            await beats.update_one({"_id": KEY}, {"$set": {"number": number, "at": datetime.now(UTC)}}, upsert=True)
-            self._beats.append((number, monotonic()))
-
-
-async def _ask(member: MemberConnection) -> Answer:
-    beats = member.collection(DATABASE, COLLECTION).with_options(read_preference=ReadPreference.SECONDARY_PREFERRED)
-    beat = await beats.find_one({"_id": KEY})
-    status = await member.command({"replSetGetStatus": 1})
-    return Answer(status=status, beat=None if beat is None else int(beat["number"]))
+async def _status(member: MemberConnection) -> Mapping[str, Any]:
+    return await member.command({"replSetGetStatus": 1})
