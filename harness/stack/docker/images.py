@@ -152,10 +152,15 @@ def _build(client: docker.DockerClient, recipe: Recipe, say: Callable[[str], Non
     made = _of_engine(client, recipe.tag, Origin.OFFLINE)
     if made is None:
         raise StackError(f"{recipe.tag}: the engine made it and does not have it:\n{last}")
-    if before is not None and before.id != made.id:
-        with suppress(APIError):  # a container of it may still be there
-            client.api.remove_image(before.id)
+    _remove_replaced(client)
     return made
+
+
+def _remove_replaced(client: docker.DockerClient) -> None:
+    """Remove the images of ours whose tag another has now."""
+    for replaced in client.api.images(filters={"dangling": True, "label": LABEL}):
+        with suppress(APIError):  # a container of it is still there: the next time
+            client.api.remove_image(replaced["Id"])
 
 
 def _discard(client: docker.DockerClient, said: str) -> None:

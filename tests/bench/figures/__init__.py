@@ -9,7 +9,19 @@ from functools import partial
 
 from harness.stack.cores import own_cores
 from tests.bench.bed import Bed
-from tests.bench.figures import closed, deadlocks, disk, memory, open_loop, percentiles, probes, report, stack, stopped
+from tests.bench.figures import (
+    closed,
+    containers,
+    deadlocks,
+    disk,
+    memory,
+    open_loop,
+    percentiles,
+    probes,
+    report,
+    stack,
+    stopped,
+)
 from tests.bench.row import Row, not_measured
 
 
@@ -101,6 +113,13 @@ FIGURES = (
         said="server ready from the cache, and reset to the seeded state",
         place=Place.NOTHING,
         measure=stack.measure,
+    ),
+    Figure(
+        name=containers.FIGURE,
+        said="servers in containers: ready, and a look at CPU and memory of all",
+        place=Place.NOTHING,
+        measure=containers.measure,
+        why_not=containers.no_engine,
     ),
     Figure(
         name=report.FIGURE,

@@ -19,6 +19,7 @@ from harness.stack.docker.images import MONGO, POSTGRES, Image, Origin
 from harness.stack.docker.recipes import Recipe
 from harness.stack.docker.rootfs import RootFilesystem
 from tests.integration.command import Place
+from tests.integration.docker.conftest import Run
 
 pytestmark = pytest.mark.docker
 
@@ -57,6 +58,19 @@ def test_an_image_is_made_anew_only_when_it_would_come_out_otherwise(
         client.images.get(first.id)
     labels = client.images.get(second.id).labels
     assert labels[images.LABEL] == small(tag, tmp_path, "two").key()
+
+
+def test_an_image_in_use_is_removed_when_it_no_longer_is(
+    client: docker.DockerClient, tag: str, tmp_path: Path, run: Run
+) -> None:
+    first = images.build(client, small(tag, tmp_path, "one"), lambda line: None)
+    container = run(first.id, "none", begin=False)
+    images.build(client, small(tag, tmp_path, "two"), lambda line: None)
+    assert client.images.get(first.id).tags == []
+    container.remove()
+    images.build(client, small(tag, tmp_path, "three"), lambda line: None)
+    with pytest.raises(ImageNotFound):
+        client.images.get(first.id)
 
 
 def test_a_build_that_fails_says_why_and_leaves_nothing(client: docker.DockerClient, tag: str, tmp_path: Path) -> None:
