@@ -172,11 +172,19 @@ def process_held_to(cores: tuple[int, ...] | None) -> Iterator[None]:
 
 def hold(pid: int | str, cores: tuple[int, ...]) -> None:
     """Hold all threads of a process to ``cores``, and with them those that it starts later."""
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        with suppress(ProcessLookupError):  # the thread ended since we listed it
-            os.sched_setaffinity(int(task.name), cores)
+    wanted = set(cores)
+    for _ in range(_PASSES):
+        moved = False
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(ProcessLookupError):  # the thread ended since we listed it
+                if os.sched_getaffinity(int(task.name)) != wanted:
+                    os.sched_setaffinity(int(task.name), cores)
+                    moved = True
+        if not moved:  # else one that was not yet moved may have started another since we listed them
+            return
 
 
 _OWN: tuple[int, ...] | None = tuple(sorted(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else None
 _LOCK = threading.Lock()
+_PASSES = 50
 _holders = 0
