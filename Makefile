@@ -12,7 +12,7 @@ help:  ## what each target does
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)$$/  make \1\t\2/' | expand -t 16
 
 run: $(STAMP)  ## reproduce the crafting burst, before and after its fix: verdict and report
-	$(BIN)/flashcrowd run crafting-burst --variant before --variant after
+	$(BIN)/flashcrowd run crafting-burst --variant before --variant after --stack embedded
 
 test: $(STAMP)  ## all tests, with real servers
 	@# Most tests wait for servers: three at a time. What judges a whole incident has the machine to itself.
