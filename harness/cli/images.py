@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import docker
 import typer
-from docker.errors import DockerException
 from rich.console import Console
 
-from harness.errors import StackError, UsageError
+from harness.errors import UsageError
+from harness.stack.docker import engine as engines
 from harness.stack.docker import recipes
 from harness.stack.docker.images import build
 from harness.stack.docker.recipes import Recipe
@@ -35,15 +34,11 @@ def build_command(
     """
     console = Console()
     found = [_recipe(name) for name in what or ("postgres", "mongo")]
-    try:
-        client = docker.from_env()
-    except DockerException as error:
-        raise StackError(f"no Docker engine answers: {error}") from error
-    try:
+    with engines.connect() as engine:
         for recipe in found:
-            build(client, recipe, lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True))
-    finally:
-        client.close()
+            build(
+                engine.client, recipe, lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True)
+            )
 
 
 def _recipe(name: str) -> Recipe:

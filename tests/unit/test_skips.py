@@ -17,9 +17,7 @@ NEEDS_AN_ENGINE = "tests/integration/docker/test_mongo_image.py::test_other_comm
     ("environment", "exit_code", "said"),
     [
         pytest.param({}, 0, "1 skipped", id="skipped"),
-        pytest.param(
-            {"FLASHCROWD_REQUIRE_DOCKER": "1"}, 1, "FLASHCROWD_REQUIRE_DOCKER=1, and no Docker", id="required"
-        ),
+        pytest.param({"FLASHCROWD_REQUIRE_DOCKER": "1"}, 1, "FLASHCROWD_REQUIRE_DOCKER=1, and no", id="required"),
         pytest.param({"FLASHCROWD_NO_SKIPS": "1"}, 1, "skipped, where FLASHCROWD_NO_SKIPS=1 asks", id="no skips"),
     ],
 )
@@ -35,4 +33,4 @@ def test_without_an_engine(environment: dict[str, str], exit_code: int, said: st
         check=False,
     )
     assert done.returncode == exit_code, done.stdout + done.stderr
-    assert said in done.stdout and "no Docker engine answers" in done.stdout.replace("no Docker\n", "no Docker ")
+    assert said in done.stdout and "no Docker engine answers" in done.stdout

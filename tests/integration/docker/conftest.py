@@ -33,8 +33,16 @@ def client() -> Iterator[docker.DockerClient]:
 @pytest.fixture(scope="session")
 def offline(client: docker.DockerClient) -> Mapping[str, Image]:
     """Images by what ``flashcrowd images build`` calls them; made when a test first wants them, unless they are there."""
-    made = {"postgres": recipes.postgres(), "postgres:15": recipes.postgres(15), "mongo": recipes.mongo()}
+    made = {"postgres": recipes.postgres(), "mongo": recipes.mongo()}
     return {name: images.build(client, recipe, lambda line: None) for name, recipe in made.items()}
+
+
+@pytest.fixture(scope="session")
+def of_debian(client: docker.DockerClient) -> Image:
+    """The image of the PostgreSQL that Debian's package has put here."""
+    if not (recipes.DEBIAN_POSTGRES / "15" / "bin" / "postgres").exists():
+        pytest.skip("this system has no PostgreSQL 15 under /usr/lib/postgresql")
+    return images.build(client, recipes.postgres(15), lambda line: None)
 
 
 @pytest.fixture

@@ -122,11 +122,14 @@ def test_the_official_image_is_taken_where_the_engine_has_it(
 
 
 def test_a_named_image_comes_before_all_others(
-    client: docker.DockerClient, offline: Mapping[str, Image], monkeypatch: pytest.MonkeyPatch
+    client: docker.DockerClient, offline: Mapping[str, Image], tag: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(POSTGRES.variable, offline["postgres:15"].reference)
+    repository, _, version = tag.partition(":")
+    assert client.images.get(offline["mongo"].id).tag(repository, version)
+    monkeypatch.setenv(POSTGRES.variable, tag)
     found = images.postgres_image(client)
-    assert (found.id, found.origin) == (offline["postgres:15"].id, Origin.NAMED)
+    assert (found.reference, found.id, found.origin) == (tag, offline["mongo"].id, Origin.NAMED)
+    client.images.remove(tag)
     monkeypatch.setenv(MONGO.variable, "127.0.0.1:1/none:1")
     with pytest.raises(
         StackError, match=r"FLASHCROWD_MONGO_IMAGE=127.0.0.1:1/none:1: the engine does not have .*unset it"

@@ -16,12 +16,20 @@ pytestmark = pytest.mark.docker
 PASSWORD = 'it\'s a \\ "secret" $HOME'
 
 
-@pytest.mark.parametrize("name", ["postgres", "postgres:15"])
 def test_its_environment_scripts_and_arguments_do_what_the_official_images_do(
-    offline: Mapping[str, Image], run: Run, name: str
+    offline: Mapping[str, Image], run: Run
 ) -> None:
+    use_like_the_official_one(offline["postgres"], run)
+
+
+def test_those_of_debians_postgres_do_so_too(of_debian: Image, run: Run) -> None:
+    use_like_the_official_one(of_debian, run)
+
+
+def use_like_the_official_one(image: Image, run: Run) -> None:
+    """Bring one up with all that people use, use it, stop it and start it again."""
     container = run(
-        offline[name].reference,
+        image.reference,
         "postgres",
         "-c",
         "max_connections=33",
