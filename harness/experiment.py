@@ -2,7 +2,8 @@
 
 1. make the experiment's folder, with a reserve of disk for the verdict
 2. bring the stack up, its dataset seeded (from the cache, if it was seeded before)
-3. for each variant: reset the dataset, then one run (:mod:`harness.run`)
+3. for each variant: reset the dataset, then one run (:mod:`harness.run`); on a stack anew where a run's timeline could not
+   be undone
 4. tear the stack down, on every path
 5. judge what the folder holds; write verdict and reports
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -31,6 +33,7 @@ from harness.run import carry_out
 from harness.settings import Settings
 from harness.stack import choose
 from harness.stack.stack import Stack
+from harness.timeline.performers import check_possible
 
 LATEST = "latest"
 
@@ -56,17 +59,27 @@ async def experiment(
         with reserve(folder):
             asked = {"incident": incident.name, "asked": list(settings.variants), "command": settings.command}
             write_json(folder / layout.EXPERIMENT, asked)
-            async with _stack_up(incident, settings, progress.say, interruption) as stack:
-                for name in settings.variants:
-                    await asyncio.to_thread(stack.reset)
-                    if interruption.requested:
-                        break
-                    progress.say(f"{incident.name}, {name}: recording to {folder / name}")
-                    run = carry_out(
-                        incident, incident_folder, name, stack, folder / name, settings, progress, interruption, serving
-                    )
-                    if not (await run).completed:
-                        break
+            waiting = deque(settings.variants)
+            while waiting:
+                async with _stack_up(incident, settings, progress.say, interruption) as stack:
+                    for name in waiting:
+                        check_possible(incident.steps(name), stack)
+                    good = True
+                    while waiting and good:
+                        name = waiting.popleft()
+                        await asyncio.to_thread(stack.reset)
+                        if interruption.requested:
+                            waiting.clear()
+                            break
+                        progress.say(f"{incident.name}, {name}: recording to {folder / name}")
+                        ending = await carry_out(
+                            incident, incident_folder, name, stack, folder / name, settings, progress, interruption, serving
+                        )  # fmt: skip
+                        if not ending.completed:
+                            waiting.clear()
+                        good = ending.undone
+                if waiting:
+                    progress.say("what the timeline did could not all be undone: the next variant gets servers anew")
     except FlashcrowdError as error:
         broken = error
     except OSError as error:

@@ -62,9 +62,12 @@ class Progress:
         """One line that stays."""
         self._console.print(text, style="dim", markup=False, highlight=False, soft_wrap=True)
 
-    def tell(self, variant: str, moment: Moment) -> None:
-        """How it stands now."""
-        line = moment.line(variant)
+    def tell(self, variant: str, moment: Moment, in_force: str = "") -> None:
+        """How it stands now.
+
+        :param in_force: what is done to the servers at this moment; empty: nothing
+        """
+        line = moment.line(variant) + (f"  now: {in_force}" if in_force else "")
         if self._console.is_terminal:
             if self._live is None:
                 self._live = Live(console=self._console, auto_refresh=False, transient=True)

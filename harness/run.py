@@ -3,21 +3,22 @@
 1. write run.json: what is going to be run, on what
 2. start the load's processes; they compute their schedules and wait
 3. fix the origin, a moment ahead; connect the probes, read the statements' statistics, begin to sample
-4. say go
+4. say go; the timeline's steps wait for their times
 5. watch until every worker is done, or something ends the run early (interruption, a death, no room to record)
-6. end the load's processes; their connections are closed, so the server's counters become final
-7. take the final reading, the statements' difference and plans, the server's log
-8. check the dataset against what was acknowledged
-9. write finished.json: how the run ended
+6. undo what the timeline did and has not undone
+7. end the load's processes; their connections are closed, so the server's counters become final
+8. take the final reading, the statements' difference and plans, the server's log
+9. check the dataset against what was acknowledged
+10. write finished.json: how the run ended
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ from harness.interruption import Interruption
 from harness.load.arrivals import Schedule, scaled, schedule
 from harness.load.plan import DSN_VARIABLE, MONGO_VARIABLE, READERS_VARIABLE, Plan
 from harness.load.processes import LoadProcesses, event_of_death
-from harness.model import Event, Incident, Traffic
+from harness.model import Event, Incident, Step, Traffic
+from harness.model.timeline import stretched, words
 from harness.probes.probing import Probing, probing
 from harness.probes.sampler import Tick
 from harness.progress import Progress, moment
@@ -37,6 +39,9 @@ from harness.record.tail import Tail
 from harness.record.writer import NO_ROOM, EventWriter, free_reserve, write_json
 from harness.settings import Settings
 from harness.stack.stack import Stack
+from harness.timeline.conductor import Conductor
+from harness.timeline.performer import Scene
+from harness.timeline.performers import kind
 
 #: Between fixing the origin and the first arrival: the probes connect and have a first sample, every worker reads go.
 LEAD_S = 2.0
@@ -54,10 +59,12 @@ class Ending:
 
     :param status: ``completed``, ``interrupted`` or ``broken``
     :param why: for people; empty if completed
+    :param undone: whether all that the timeline did was undone; if not, nothing else should be run on that stack
     """
 
     status: str
     why: str = ""
+    undone: bool = True
 
     @property
     def completed(self) -> bool:
@@ -82,11 +89,12 @@ async def carry_out(
     :raises RecordingError: the run folder cannot be written
     :raises FlashcrowdError: the load's processes did not start
     """
+    steps = _steps(incident, variant, settings)
     folder.mkdir()
     interruption.means = "ending the load, then verdict and report"
     traffic = scaled(incident.traffic, rate=settings.rate, ends_s=settings.duration_s)
     arrivals = schedule(traffic, settings.seed)
-    meta = _describe(incident, variant, traffic, arrivals, stack, settings)
+    meta = _describe(incident, variant, traffic, steps, arrivals, stack, settings)
     write_json(folder / layout.RUN, meta)
     offered = arrivals.per_second(traffic.ends_s) if traffic.is_open else {}
     write_json(folder / layout.OFFERED, {"step_s": 1.0, "operations": offered})
@@ -109,12 +117,29 @@ async def carry_out(
             origin = Origin.after(LEAD_S)
             write_json(folder / layout.RUN, {**meta, "origin": asdict(origin)})
             _announce_phases(traffic, events)
-            async with probing(stack, folder, events, origin, settings.interval_s, ticks.append) as sampling:
+            scene = Scene(
+                stack=stack,
+                use_readers=load.use_readers,
+                environment=_addresses(stack),
+                incident_folder=incident_folder,
+                logs=folder / layout.LOGS,
+            )
+            conductor = Conductor(steps, scene, events, origin, traffic, settings.interval_s, progress.say)
+
+            def on_tick(tick: Tick) -> None:
+                ticks.append(tick)
+                conductor.see(tick)
+
+            async with probing(stack, folder, events, origin, settings.interval_s, on_tick) as sampling:
                 await sampling.begin()
                 with serving(folder, sampling) if serving else nullcontext():
                     load.go(origin)
-                    watch = _Watch(variant, load, sampling, stack, offered, events, Tail(folder), ticks, progress)
-                    ending = await watch.until_over(origin, traffic.ends_s + incident.drain_s, interruption)
+                    async with conductor:
+                        watch = _Watch(
+                            variant, load, sampling, conductor, stack, offered, events, Tail(folder), ticks, progress
+                        )
+                        ending = await watch.until_over(origin, traffic.ends_s + incident.drain_s, interruption)
+                    ending = replace(ending, undone=conductor.all_undone)
                     await load.end()
                 await sampling.end()
                 if stack.check_alive() is None:
@@ -154,6 +179,7 @@ class _Watch:
         variant: str,
         load: LoadProcesses,
         sampling: Probing,
+        conductor: Conductor,
         stack: Stack,
         offered: dict[str, list[int]],
         events: EventWriter,
@@ -163,7 +189,7 @@ class _Watch:
     ) -> None:
         self._variant, self._load, self._sampling, self._stack = variant, load, sampling, stack
         self._offered, self._events, self._tail, self._ticks = offered, events, tail, ticks
-        self._progress = progress
+        self._conductor, self._progress = conductor, progress
 
     async def until_over(self, origin: Origin, ends_s: float, interruption: Interruption) -> Ending:
         """Until the traffic is over and all is written, or something ends it early.
@@ -179,7 +205,7 @@ class _Watch:
                 return early
             if at_s - told_s >= TELL_S:
                 now = moment(at_s, told_s, self._tail.poll(), self._offered, list(self._ticks))
-                self._progress.tell(self._variant, now)
+                self._progress.tell(self._variant, now, self._conductor.in_force())
                 told_s = at_s
         return Ending(status="completed")
 
@@ -195,7 +221,7 @@ class _Watch:
         if how := self._load.dead():
             self._events.append(event_of_death(how, at_s))
             return Ending(status="broken", why=how)
-        if failure := self._sampling.failure():
+        if failure := self._sampling.failure() or self._conductor.failure():
             raise failure
         if at_s > ends_s + DONE_LIMIT_S:
             return Ending(status="broken", why=f"the load was not over {DONE_LIMIT_S:.0f} s after its time")
@@ -211,7 +237,13 @@ class _Watch:
 
 
 def _describe(
-    incident: Incident, variant: str, traffic: Traffic, arrivals: Schedule, stack: Stack, settings: Settings
+    incident: Incident,
+    variant: str,
+    traffic: Traffic,
+    steps: Sequence[Step],
+    arrivals: Schedule,
+    stack: Stack,
+    settings: Settings,
 ) -> dict[str, Any]:
     """The contents of run.json but for the origin."""
     chosen = incident.variant(variant)
@@ -228,6 +260,7 @@ def _describe(
         "phases": [{"kind": type(phase).__name__.lower(), **asdict(phase)} for phase in traffic.phases],
         "ends_s": traffic.ends_s,
         "drain_s": incident.drain_s,
+        "timeline": [_described(number, step) for number, step in enumerate(steps, start=1)],
         "mix": dict(traffic.mix),
         "operations": list(traffic.mix),
         "process": traffic.process,
@@ -246,6 +279,17 @@ def _describe(
         "versions": machine.versions(),
         "command": settings.command,
     }
+
+
+def _steps(incident: Incident, variant: str, settings: Settings) -> tuple[Step, ...]:
+    """The variant's timeline, stretched as its traffic is."""
+    steps = incident.steps(variant)
+    return steps if settings.duration_s is None else stretched(steps, settings.duration_s / incident.traffic.ends_s)
+
+
+def _described(number: int, step: Step) -> dict[str, Any]:
+    """A step as run.json has it."""
+    return {**asdict(step), "step": number, "kind": kind(step.action), "what": words(step.action)}
 
 
 def _addresses(stack: Stack) -> dict[str, str]:

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.evaluation.samples import jitter_s, rate_begins
 from harness.evaluation.statistic import percentile
 from harness.evaluation.stretches import covered, stretches
 from harness.evaluation.window import traffic_window
 from harness.model import Event, Outcome
+from harness.record.actions import away, deeds
 from harness.record.points import gap_s, split
 from harness.record.reader import Run
 
@@ -37,7 +39,7 @@ def why_invalid(run: Run) -> list[str]:
     if run.meta.get("origin") is None:
         return [*_ending(run), "the traffic never began: there is nothing to judge; see the run's logs folder"]
     rules: tuple[Callable[[Run], Iterator[str]], ...] = (
-        _server, _ending, _workers, _generator_limits, _arrivals, _lost_rows, _lag, _cpu, _sampling, _harness_lag,
+        _server, _ending, _actions, _workers, _generator_limits, _arrivals, _lost_rows, _lag, _cpu, _sampling, _harness_lag,
     )  # fmt: skip
     return [reason for rule in rules for reason in rule(run)]
 
@@ -60,6 +62,15 @@ def _ending(run: Run) -> Iterator[str]:
     elif finished.get("status") != "completed":
         why = finished.get("why") or "no reason was recorded"
         yield f"the run broke ({why}): not all of its traffic took place; see the run's logs folder"
+
+
+def _actions(run: Run) -> Iterator[str]:
+    for deed in deeds(run):
+        if deed.failed is not None:
+            yield (
+                f"step {deed.step} of the timeline, {deed.what}, failed ({deed.failed}): what was measured is not what was "
+                "declared; put right what it names, and run it again"
+            )
 
 
 def _workers(run: Run) -> Iterator[str]:
@@ -181,15 +192,35 @@ def _sampling(run: Run) -> Iterator[str]:
         ticks.setdefault(probe, []).append(at_s)
     for event in run.events("gap"):
         ticks.setdefault(str(event.fields.get("probe", "?")), [])
+    present = _without(away(run), window.begin_s, window.end_s)
     if not ticks:
         yield "nothing was sampled: no probe ticked even once; see the events and the run's logs folder"
     for probe, times in sorted(ticks.items()):
-        unseen = 1 - covered(np.array(times, dtype=np.float64), window.begin_s, window.end_s, gap_s(run))
+        unseen = _unseen(np.array(times, dtype=np.float64), present, gap_s(run))
         if unseen > UNSAMPLED_LIMIT:
             yield (
                 f"probe {probe} measured nothing during {unseen:.0%} of the traffic, where {UNSAMPLED_LIMIT:.0%} is allowed"
                 f"{_why_gaps(run, probe)}: free the harness's core, or sample less often (--interval)"
             )
+
+
+def _without(away_s: list[tuple[float, float]], begin_s: float, end_s: float) -> list[tuple[float, float]]:
+    """A time without those at which a server was away on purpose."""
+    found = []
+    for gone_s, back_s in [*away_s, (end_s, end_s)]:
+        if min(gone_s, end_s) > begin_s:
+            found.append((begin_s, min(gone_s, end_s)))
+        begin_s = max(begin_s, back_s)
+    return found
+
+
+def _unseen(times: NDArray[np.float64], windows: list[tuple[float, float]], gap: float) -> float:
+    """The share of some stretches of time that no samples cover; 0 where there is no time."""
+    length_s = sum(end - begin for begin, end in windows)
+    seen_s = sum(
+        covered(times[(times >= begin) & (times <= end)], begin, end, gap) * (end - begin) for begin, end in windows
+    )
+    return 1 - seen_s / length_s if length_s > 0 else 0.0
 
 
 def _why_gaps(run: Run, probe: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from harness.criteria import parse
@@ -17,6 +17,7 @@ from harness.errors import Exit, UsageError
 from harness.evaluation import evaluate
 from harness.model import Expect, Finding, Invariant, Status, VariantVerdict, Verdict
 from harness.record import format as layout
+from harness.record.actions import deeds
 from harness.record.reader import Run
 from harness.validity import why_invalid
 
@@ -98,6 +99,7 @@ def to_json(verdict: Verdict) -> dict[str, Any]:
 
 def _findings(run: Run, what: str) -> tuple[Finding, ...]:
     phases = [phase["name"] for phase in run.meta["phases"]]
+    missing = _missing_step(run)
     found = []
     for number, declared in enumerate(run.meta[what]):
         criterion = parse(
@@ -107,8 +109,20 @@ def _findings(run: Run, what: str) -> tuple[Finding, ...]:
             where=str(run.folder / layout.RUN),
             field=f"{what}[{number}].criterion",
         )
-        found.append(evaluate(run, criterion, declared["name"]))
+        finding = evaluate(run, criterion, declared["name"])
+        found.append(finding if missing is None else replace(finding, held=None, why_unknown=missing))
     return tuple(found)
+
+
+def _missing_step(run: Run) -> str | None:
+    """Why nothing can be said of a run whose timeline did not take place; None if it did. Where the run was cut short that is
+    the reason, and not this."""
+    if run.finished is None or run.finished.get("status") != "completed":
+        return None
+    for deed in deeds(run):
+        if deed.never is not None and deed.needed:
+            return f"step {deed.step} of the timeline, {deed.what}, did not take place: {deed.never}"
+    return None
 
 
 def _invariants(run: Run) -> tuple[Invariant, ...]:

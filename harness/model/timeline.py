@@ -9,8 +9,8 @@ says how.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 POSTGRES = "postgres"
 POSTGRES_REPLICAS = "postgres-replicas"
@@ -225,6 +225,22 @@ class Step:
     for_s: float | None = None
     limit_s: float = 60.0
     needed: bool = True
+
+
+def stretched(steps: Sequence[Step], factor: float) -> tuple[Step, ...]:
+    """The same steps at times that fit traffic whose phases were stretched or squeezed by ``factor``.
+
+    >>> stretched([Step(action=Pause(server="mongo-1"), at_s=10, for_s=4)], 0.5)[0].at_s
+    5.0
+    """
+    return tuple(
+        replace(
+            step,
+            at_s=None if step.at_s is None else step.at_s * factor,
+            for_s=None if step.for_s is None else step.for_s * factor,
+        )
+        for step in steps
+    )
 
 
 def undo_of(action: Action) -> str | None:

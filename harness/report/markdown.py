@@ -9,6 +9,7 @@ from operator import itemgetter
 
 from harness.model import Finding, VariantVerdict, Verdict
 from harness.record.reader import Run
+from harness.report.html import actions
 from harness.report.html.judgement import Cell, Judgement, Row, Tone, judgement
 from harness.report.html.outcomes import in_words
 from harness.report.html.side import Side, sides
@@ -109,6 +110,7 @@ def _details(variant: VariantVerdict, run: Run | None) -> Iterator[str]:
     if run is not None:
         yield from _outcomes(run)
         yield from _environment(run)
+        yield from _actions(run)
     yield ""
     yield "</details>"
     yield ""
@@ -126,6 +128,19 @@ def _outcomes(run: Run) -> Iterator[str]:
     for operation, group in groupby(rows, key=itemgetter(0)):
         ended = ", ".join(f"{in_words(outcome)} {count:,}" for _, outcome, count in group)
         yield f"- requests of {escape(operation)}, by how they ended: {escape(ended)}"
+
+
+def _actions(run: Run) -> Iterator[str]:
+    done = actions.rows(run)
+    if not done:
+        return
+    yield ""
+    yield from _row(["step", "what was done to it", "planned", "server", "began", "took", "put back", ""])
+    yield from _row(["---"] * 8)
+    for row in done:
+        cells = [row.what, row.planned, row.server, row.began, row.took, row.undone, row.remark]
+        yield from _row([str(row.step), *[escape(cell) for cell in cells[:-1]], _SIGNS[row.tone] + escape(cells[-1])])
+    yield ""
 
 
 def _environment(run: Run) -> Iterator[str]:

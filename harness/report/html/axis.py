@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.model import Event
+from harness.record import actions
 from harness.record.reader import Run
 
 #: Columns that a chart has at most: beyond, several seconds share one.
 MOST_STEPS = 1200
 #: Event kinds that are no marks: phases are shaded, and workers that come and go as planned are no news.
 _NO_MARK = ("phase",)
+#: An action that took at least this long gets a line at its end as well.
+LONG_S = 1.0
 _QUIET_WORKER_STATES = ("ready", "done")
 
 
@@ -93,9 +96,19 @@ def marks(run: Run) -> list[Mark]:
 
 
 def _is_mark(event: Event) -> bool:
+    if event.kind == actions.KIND and not _is_moment(event):
+        return False
     return event.kind not in _NO_MARK and not (
         event.kind == "worker" and event.fields.get("state") in _QUIET_WORKER_STATES
     )
+
+
+def _is_moment(event: Event) -> bool:
+    """Whether a part of an action is worth a line of its own: its end is where it was not done in a moment."""
+    if event.fields.get("edge") == "never":
+        return False
+    took_s = event.fields.get("took_s")
+    return event.fields.get("edge") != "end" or (isinstance(took_s, int | float) and took_s >= LONG_S)
 
 
 def _planned_end_s(run: Run) -> float:

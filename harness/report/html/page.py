@@ -24,7 +24,17 @@ from harness.errors import RecordingError
 from harness.model import Verdict
 from harness.record import format as layout
 from harness.record.reader import Points, Run
-from harness.report.html import blocking, charts, deadlocks, environment, operations, requests, sampled, statements
+from harness.report.html import (
+    actions,
+    blocking,
+    charts,
+    deadlocks,
+    environment,
+    operations,
+    requests,
+    sampled,
+    statements,
+)
 from harness.report.html.axis import Axis, axis_of, bands, marks
 from harness.report.html.charts import CHARTS, Chart, Line
 from harness.report.html.compact import Array, deltas, rounded
@@ -89,6 +99,7 @@ def render(verdict: Verdict, runs: Sequence[Run]) -> str:
         bands=[bands(side.run) if side.run else [] for side in shown],
         marks=[marks(side.run) if side.run else [] for side in shown],
         relational=not shown or any(side.run is None or side.run.has_postgres for side in shown),
+        actions=[actions.rows(side.run) if side.run else [] for side in shown],
         deadlocks=[deadlocks.deadlocks(side.run) if side.run else None for side in shown],
         blocking=[blocking.blocking(side.run) if side.run else None for side in shown],
         blocking_recorded=[side.run is not None and blocking.was_recorded(side.run) for side in shown],

@@ -1,0 +1,125 @@
+"""A run with a timeline: its actions take place, are told everywhere, and nothing of them is left, however the run ends."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from harness.errors import Exit
+from tests.integration.command import Place, ask, until
+
+INCIDENT = "interference"
+
+
+def events(run: Path) -> list[dict[str, Any]]:
+    lines = (json.loads(line) for line in (run / "events.jsonl").read_text().splitlines())
+    return [event for event in lines if event["kind"] == "action"]
+
+
+def edges(run: Path) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = {}
+    for event in events(run):
+        found.setdefault(event["fields"]["step"], []).append(event["fields"]["edge"])
+    return found
+
+
+def sleepers(place: Place) -> list[psutil.Process]:
+    """The program that the timeline runs."""
+    found = []
+    for one in place.processes():
+        with suppress(psutil.NoSuchProcess):
+            found += [one] if one.name() == "sleep" else []
+    return found
+
+
+def test_a_timeline_is_carried_out_and_told(place: Place) -> None:
+    command = place.begin_run(INCIDENT, "--variant", "before")
+    run = place.run_folder(INCIDENT, "before")
+    until(lambda: sleepers(place), "the program")
+    command.end()
+    assert json.loads((run / "finished.json").read_text())["status"] == "completed", command.printed
+    done = ["begin", "end", "undone"]
+    assert edges(run) == {1: ["begin", "end"], 2: done, 3: ["begin", "unfinished"], 4: done, 5: done, 6: ["never"]}
+    by_step = {(event["fields"]["step"], event["fields"]["edge"]): event for event in events(run)}
+    assert re.search(r"buffers evicted: \d+ of postgres", by_step[1, "end"]["text"])
+    assert by_step[2, "undone"]["at_s"] >= by_step[2, "begin"]["at_s"] + 1
+    assert by_step[5, "begin"]["at_s"] > by_step[4, "end"]["at_s"], "it waits until the lock blocks somebody"
+    # what was asked for while the table was locked had to wait until it was let go
+    locked, free = by_step[4, "end"]["at_s"], by_step[4, "undone"]["at_s"]
+    ((waited, least),) = ask(
+        run,
+        "SELECT count(*), min(finished_s) FROM requests WHERE intended_s > ? AND intended_s < ? - 0.1",
+        [locked + 0.05, free],
+    )
+    assert isinstance(waited, int) and waited > 0
+    assert isinstance(least, float) and least >= free - 0.1
+    assert "drop index items_of_collector: undone" in command.printed
+    html, markdown = ((run.parent / f"report.{kind}").read_text() for kind in ("html", "md"))
+    assert "What was done to it, and when" in html
+    assert "| 2 | drop index items\\_of\\_collector | at 0.6 s, for 1 s | postgres |" in markdown
+    assert "did not take place: max(postgres.connections) &gt; 30 never came true, and it was not needed" in html
+    assert place.left() == []
+
+
+def test_ctrl_c_in_the_middle_undoes_everything(place: Place) -> None:
+    command = place.begin_run(INCIDENT, "--duration", "10s", "--variant", "before")
+    command.await_text(r"run sleep 3600\n")
+    until(lambda: sleepers(place), "the program")
+    run = place.run_folder(INCIDENT, "before")
+    assert edges(run)[2] == ["begin", "end"]
+    command.signal(signal.SIGINT)
+    assert command.end() == Exit.INTERRUPTED, command.printed
+    assert edges(run)[2] == ["begin", "end", "undone"]
+    assert edges(run)[3] == ["begin", "unfinished"]
+    assert edges(run)[4] == edges(run)[5] == edges(run)[6] == ["never"]
+    (undone,) = [one for one in events(run) if (one["fields"]["step"], one["fields"]["edge"]) == (2, "undone")]
+    assert undone["fields"]["at_end"] is True
+    assert json.loads((run / "finished.json").read_text())["undone"] is True
+    assert "Traceback" not in command.printed
+    assert place.left() == []
+
+
+def test_kill_9_in_the_middle_leaves_no_program(place: Place) -> None:
+    command = place.begin_run(INCIDENT, "--duration", "10s", "--variant", "before")
+    command.await_text(r"run sleep 3600\n")
+    until(lambda: sleepers(place), "the program")
+    command.signal(signal.SIGKILL)
+    command.end()
+    until(lambda: not sleepers(place), "the end of the program")
+    assert place.run("gc").process.returncode == Exit.FINE
+    # the disk that was kept for the report is there until somebody asks for one
+    assert [one for one in place.left() if not one.endswith(".reserve")] == []
+
+
+CANNOT = '''"""A server that cannot be cut off where it is."""
+
+from dataclasses import replace
+
+from harness.model import CutOff, Step
+from tests.incidents.interference.incident import INCIDENT as BASE
+
+INCIDENT = replace(
+    BASE, name="partition", timeline=(Step(at_s=1, for_s=1, action=CutOff(server="postgres")),)
+)
+'''
+
+
+def test_what_the_provider_cannot_do_is_refused_before_the_load(place: Place, tmp_path: Path) -> None:
+    folder = tmp_path / "partition"
+    (folder / "variants").mkdir(parents=True)
+    (folder / "incident.py").write_text(CANNOT)
+    source = Path(__file__).parents[2] / "incidents" / "interference"
+    for name in ("users.py", "variants/before.py", "variants/after.py"):
+        (folder / name).write_text((source / name).read_text())
+    command = place.begin_run("partition", "--stack", "embedded", FLASHCROWD_LOADTESTS=str(tmp_path))
+    assert command.end() == Exit.STACK, command.printed
+    assert "step 1 of the timeline, cut off postgres: " in command.printed
+    assert "docker" in command.printed
+    assert not (place.out / "partition").exists() or not list((place.out / "partition").glob("20*"))
+    assert place.left() == []
