@@ -26,7 +26,7 @@ from harness.stack.stack import Footprint, Role, Stage
 
 PORTS_TRIED = 5
 STOP_S = 20.0
-_SAME_PORT_S = 10.0
+SAME_PORT_S = 10.0
 _LOOK_AGAIN_S = 0.05
 
 
@@ -112,7 +112,7 @@ class EmbeddedMember:
                 replica_set.answers(self.host, self.check_coming_up)
                 return
             except AddressInUse as error:
-                given_up = attempt == PORTS_TRIED if may_move else time.monotonic() - begun > _SAME_PORT_S
+                given_up = attempt == PORTS_TRIED if may_move else time.monotonic() - begun > SAME_PORT_S
                 if given_up:
                     raise StackError(f"port {self.port}, on which {self.name} is to listen, is taken") from error
             if may_move:

@@ -30,6 +30,8 @@ STDERR = "mongod.stderr"
 SHOWN_LINES = 12
 _SHOWN_CHARACTERS = 300
 _KILLED_S = 10.0
+_NET_ERROR = 48  # exit status of a mongod that cannot listen
+_LOOKED_AT = 300
 
 #: What every mongod of ours is started with; an incident's own parameters come on top.
 PARAMETERS = {
@@ -126,7 +128,7 @@ class Mongod:
         died = self.how_it_died()
         if died is None:
             return
-        if "Address already in use" in died:
+        if self._process.returncode == _NET_ERROR:
             raise AddressInUse
         raise StackError(f"MongoDB did not come up: {died}\n{_hint(died)}")
 
@@ -159,12 +161,17 @@ class Mongod:
 
 
 def last_lines(log_folder: Path, count: int = SHOWN_LINES) -> str:
-    """What a mongod said last, indented: of its log where it has one, else of its standard error."""
+    """What a mongod said last, indented: of its log where it has one, else of its standard error.
+
+    Errors come first: a mongod that gives up says why, and then at length how it shuts down.
+    """
     for name, words in ((LOG, _words), (STDERR, str)):
         with suppress(FileNotFoundError):
-            lines = (log_folder / name).read_text(encoding="utf-8", errors="replace").splitlines()
+            lines = (log_folder / name).read_text(encoding="utf-8", errors="replace").splitlines()[-_LOOKED_AT:]
             if lines:
-                return "\n".join(f"    {words(line)[:_SHOWN_CHARACTERS]}" for line in lines[-count:])
+                errors = [line for line in lines[:-count] if '"s":"E"' in line or '"s":"F"' in line]
+                shown = [*errors, *lines[-count:]][: 2 * count]
+                return "\n".join(f"    {words(line)[:_SHOWN_CHARACTERS]}" for line in shown)
     return "    (it said nothing)"
 
 

@@ -6,7 +6,9 @@ import os
 
 import pytest
 
+from harness.errors import StackError
 from harness.stack import cores
+from harness.stack.cores import Held
 
 can_hold = pytest.mark.skipif(
     len(cores.own_cores() or ()) < 2, reason="needs two cores, and a system that holds processes to cores"
@@ -89,3 +91,18 @@ def test_the_process_is_released_by_the_last_that_holds_it() -> None:
         assert os.sched_getaffinity(0) == {own[0]}
     if started_free:  # else a stack of another test is up
         assert os.sched_getaffinity(0) == set(own)
+
+
+@pytest.mark.parametrize(
+    ("cpus", "given", "expected"),
+    [(1, (3,), (3,)), (2, (3,), (2, 3)), (0.5, (2, 3), (3,)), (4, (2, 3), (0, 1, 2, 3)), (2, (1,), (1, 3))],
+    ids=["as many", "one more", "a part of one", "all", "beside others"],
+)
+def test_another_number_of_cores(cpus: float, given: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    assert cores.others(cpus, Held(cpus=len(given), cores=given), (0, 1, 2, 3)) == expected
+
+
+@pytest.mark.parametrize(("cpus", "cores_given"), [(0, (1,)), (5, (1,)), (1, None)])
+def test_a_number_of_cores_that_cannot_be(cpus: float, cores_given: tuple[int, ...] | None) -> None:
+    with pytest.raises(StackError):
+        cores.others(cpus, Held(cpus=1, cores=cores_given), (0, 1, 2, 3))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -54,3 +55,17 @@ def test_a_taken_port_is_named_with_its_holder(listener: int, monkeypatch: pytes
     assert f"port {listener}" in str(caught.value)
     assert f"process {os.getpid()}" in str(caught.value)
     assert f"unset {ports.FORCED}" in str(caught.value)
+
+
+def test_a_lasting_port_is_none_that_is_given_away(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    given_away = tmp_path / "range"
+    monkeypatch.setattr(ports, "_GIVEN_AWAY", given_away)
+    given_away.write_text("10002\t65535\n")
+    with socket.socket() as holder:
+        holder.bind((ports.HOST, 10_000))
+        holder.listen()
+        assert {ports.lasting() for _ in range(20)} == {10_001}
+    given_away.write_text("10000\t65535\n")
+    assert ports.lasting() > 0  # there is none: any free one
+    given_away.unlink()
+    assert ports.lasting() > 0
