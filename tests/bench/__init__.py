@@ -32,9 +32,11 @@ deadlocks            The crafting burst before its fix, shortened, another seed 
                      server's log and its counter have not counted the same deadlocks. A bench without a deadlock fails.
 stack                The crafting burst's server with its whole dataset: from nothing to taking connections, the dataset
                      being cached, and back to the seeded state. No ratios but seconds.
-containers           Where a Docker engine answers, with the image that ``flashcrowd images build`` makes: seconds from
-                     nothing to the first answer of a PostgreSQL in a container at its address, and of one tick of the
-                     probe of CPU and memory over six containers.
+containers           Where a Docker engine answers, with the images that ``flashcrowd images build`` makes: seconds from
+                     nothing to the first answer of a PostgreSQL alone, to a replica set of three whose members have their
+                     states, to the crafting burst's stack with its whole dataset, and until one more replica takes reads;
+                     of one tick of the probe of CPU and memory over six containers; and, a ratio, a SELECT 1 at the
+                     address that the load gets ÷ at the container's own.
 report               report.html of at least a million requests and 600 s of samples: seconds to read the runs and write
                      it, and its size.
 memory               With ``--long``: resident memory of harness and worker at the end of ten minutes at 1,000 arrivals a

@@ -35,7 +35,7 @@ def put(container: Container, folder: str, **files: tuple[str, int]) -> None:
     with tarfile.open(fileobj=written, mode="w") as archive:
         for name, (text, mode) in files.items():
             info = tarfile.TarInfo(".".join(name.rsplit("_", 1)))
-            info.size, info.mode = len(text.encode()), mode
+            info.size, info.mode, info.uid, info.gid = len(text.encode()), mode, 999, 999  # the servers' user
             archive.addfile(info, io.BytesIO(text.encode()))
     assert container.put_archive(folder, written.getvalue())
 

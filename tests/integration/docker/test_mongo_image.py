@@ -79,6 +79,23 @@ def test_the_first_user_is_made_and_everybody_else_refused(offline: Mapping[str,
         assert client.shop.item.find_one() == {"_id": 1}
 
 
+def test_a_member_with_a_key_lets_the_first_user_initiate_the_set(offline: Mapping[str, Image], run: Run) -> None:
+    login = {"username": "me", "password": "x"}
+    container = run(
+        offline["mongo"].reference,
+        *("--replSet", "rs0", "--keyFile=/etc/mongo.key", "--port", "27117"),
+        environment={"MONGO_INITDB_ROOT_USERNAME": "me", "MONGO_INITDB_ROOT_PASSWORD": "x"},
+        begin=False,
+    )
+    put(container, "/etc", mongo_key=("c29tZXRoaW5nIHNlY3JldA==\n", 0o400))
+    container.start()
+    with connected(container, port=27117, **login) as client:
+        member = {"_id": 0, "host": f"{address(container)}:27117"}
+        client.admin.command("replSetInitiate", {"_id": "rs0", "members": [member]})
+        until(lambda: client.admin.command("hello")["isWritablePrimary"], "the only member is primary")
+        client.shop.item.insert_one({"_id": 1})
+
+
 @pytest.mark.parametrize(
     ("environment", "command", "script", "said"),
     [
