@@ -27,7 +27,7 @@ from harness.clock import Origin
 from harness.errors import RecordingError
 from harness.interruption import Interruption
 from harness.load.arrivals import Schedule, scaled, schedule
-from harness.load.plan import DSN_VARIABLE, MONGO_VARIABLE, READERS_VARIABLE, Plan
+from harness.load.plan import Plan
 from harness.load.processes import LoadProcesses, event_of_death
 from harness.model import Event, Incident, Step, Traffic
 from harness.model.timeline import stretched, words
@@ -38,6 +38,7 @@ from harness.record import format as layout
 from harness.record.tail import Tail
 from harness.record.writer import NO_ROOM, EventWriter, free_reserve, write_json
 from harness.settings import Settings
+from harness.stack.connect import addresses
 from harness.stack.stack import Stack
 from harness.timeline.conductor import Conductor
 from harness.timeline.performer import Scene
@@ -113,14 +114,14 @@ async def carry_out(
     events = EventWriter(folder)
     origin = Origin.after(0.0)
     try:
-        async with LoadProcesses(plan, traffic, _addresses(stack), stack.load_cores) as load:
+        async with LoadProcesses(plan, traffic, addresses(stack), stack.load_cores) as load:
             origin = Origin.after(LEAD_S)
             write_json(folder / layout.RUN, {**meta, "origin": asdict(origin)})
             _announce_phases(traffic, events)
             scene = Scene(
                 stack=stack,
                 use_readers=load.use_readers,
-                environment=_addresses(stack),
+                environment=addresses(stack),
                 incident_folder=incident_folder,
                 logs=folder / layout.LOGS,
             )
@@ -290,18 +291,6 @@ def _steps(incident: Incident, variant: str, settings: Settings) -> tuple[Step, 
 def _described(number: int, step: Step) -> dict[str, Any]:
     """A step as run.json has it."""
     return {**asdict(step), "step": number, "kind": kind(step.action), "what": words(step.action)}
-
-
-def _addresses(stack: Stack) -> dict[str, str]:
-    """Where the servers are, as environment variables of the load's workers."""
-    found = {}
-    if stack.postgres is not None:
-        found[DSN_VARIABLE] = stack.postgres.dsn(user=stack.postgres.application_user)
-    if stack.replicas:
-        found[READERS_VARIABLE] = " ".join(replica.dsn(user=replica.application_user) for replica in stack.replicas)
-    if stack.mongo is not None:
-        found[MONGO_VARIABLE] = stack.mongo.uri()
-    return found
 
 
 def _announce_phases(traffic: Traffic, events: EventWriter) -> None:

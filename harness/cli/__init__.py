@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from harness.cli.doctor import doctor_command
+from harness.cli.down import down_command
 from harness.cli.gc import gc_command
 from harness.cli.images import images_app
 from harness.cli.list import list_command
@@ -34,6 +35,7 @@ app.command("run")(run_command)
 app.command("report")(report_command)
 app.command("up")(up_command)
 app.command("mark")(mark_command)
+app.command("down")(down_command)
 app.command("doctor")(doctor_command)
 app.command("gc")(gc_command)
 app.add_typer(images_app, name="images")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
+from harness.stack.standing import standing
 from harness.stack.sweep import sweep
 
 
@@ -14,6 +15,7 @@ def gc_command() -> None:
     """
     console = Console()
     removed = sweep()
+    standing()  # forgets those whose keeper is gone
     for line in removed:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     console.print(f"{len(removed)} removed" if removed else "nothing was left behind")
