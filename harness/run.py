@@ -144,7 +144,7 @@ async def carry_out(
                     await load.end()
                 await sampling.end()
                 if stack.check_alive() is None:
-                    await sampling.read_finally(origin)
+                    await sampling.read_finally()
                     await asyncio.to_thread(invariants.check, incident, stack, folder)
         await asyncio.to_thread(stack.save_logs, folder / layout.LOGS)
     except BaseException as error:

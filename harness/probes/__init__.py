@@ -8,6 +8,8 @@ connection.py  their own connections, kept and never counted
 activity.py    what client connections do, and how long the longest has been at it
 blocking.py    who waits for whom; blocktree.py makes trees of it
 database.py    the server's own counters
+replicas.py    the probes of replicas, also of those that join; replication.py: one replica, and all as the primary knows
+               them; primary_log.py: how far the primary is, and a heartbeat
 usage.py       CPU and memory of every server; process.py: of child processes, controlgroup.py: of containers
 harness.py     what the harness itself uses
 deadlocks.py   deadlocks and errors from the log; serverlog.py follows it, deadlock_report.py takes a report apart

@@ -27,12 +27,14 @@ _SQL = Path(__file__).parent / "sql"
 class ProbeConnection:
     """A connection that is kept, in autocommit, and made again when it was lost. One statement at a time.
 
+    :param writes: whether it may write, as no probe does but the one that has a table of its own
     :param dsn: ``postgresql://…``; its role should be a superuser or have pg_monitor, or others' statements stay hidden
     """
 
-    def __init__(self, dsn: str, *, statement_timeout_s: float = STATEMENT_TIMEOUT_S) -> None:
+    def __init__(self, dsn: str, *, statement_timeout_s: float = STATEMENT_TIMEOUT_S, writes: bool = False) -> None:
         self._dsn = dsn
         self._statement_timeout_s = statement_timeout_s
+        self._writes = writes
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
         self._closed = False
 
@@ -45,15 +47,13 @@ class ProbeConnection:
             raise asyncpg.InterfaceError("the probe's connection was closed")
         if self._connection is not None and not self._connection.is_closed():
             return
-        connection = await asyncpg.connect(
-            self._dsn,
-            timeout=CONNECT_LIMIT_S,
-            server_settings={
-                "application_name": APPLICATION_NAME,
-                "statement_timeout": str(round(self._statement_timeout_s * 1000)),
-                "default_transaction_read_only": "on",
-            },
-        )
+        settings = {
+            "application_name": APPLICATION_NAME,
+            "statement_timeout": str(round(self._statement_timeout_s * 1000)),
+            # What a replica that must confirm commits does not is nothing that a probe waits for.
+            **({"synchronous_commit": "local"} if self._writes else {"default_transaction_read_only": "on"}),
+        }
+        connection = await asyncpg.connect(self._dsn, timeout=CONNECT_LIMIT_S, server_settings=settings)
         try:
             # Only a superuser may; whoever is none sees the probes' statements among the others.
             with suppress(asyncpg.InsufficientPrivilegeError):

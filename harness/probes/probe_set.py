@@ -18,6 +18,7 @@ from harness.probes.deadlocks import DeadlockProbe
 from harness.probes.harness import HarnessProbe
 from harness.probes.mongo import mongo_probes
 from harness.probes.probe import FAILURES, Probe
+from harness.probes.replicas import ReplicaProbes
 from harness.probes.sampler import Sampler
 from harness.probes.usage import Footprints, UsageProbe
 from harness.stack.postgres import Endpoint
@@ -53,11 +54,13 @@ class ProbeSet:
 
     :param probes: all of them
     :param postgres: those of the primary; None: there is none
+    :param replicas: where those of replicas that join later come from
     :param notes: what is not measured, and why
     """
 
     probes: tuple[Probe, ...]
     postgres: PostgresProbes | None
+    replicas: ReplicaProbes
     notes: tuple[str, ...] = ()
 
 
@@ -77,11 +80,16 @@ async def all_probes(stack: Stack, folder: Path, origin: Origin) -> AsyncIterato
             postgres = await closing.enter_async_context(postgres_probes(stack.postgres, folder, origin))
             probes += postgres.probes
             notes += postgres.notes
+        replicas = ReplicaProbes(stack)
+        closing.push_async_callback(replicas.close)
+        joined = await replicas.join()
+        probes += joined.probes
+        notes += joined.notes
         if stack.mongo is not None:
             mongo = await closing.enter_async_context(mongo_probes(stack.mongo, folder, origin))
             probes += mongo.probes
             notes += mongo.notes
-        yield ProbeSet(probes=tuple(probes), postgres=postgres, notes=tuple(notes))
+        yield ProbeSet(probes=tuple(probes), postgres=postgres, replicas=replicas, notes=tuple(notes))
 
 
 def footprints(stack: Stack) -> Footprints:

@@ -83,11 +83,19 @@ class Sampler:
         self._latest: dict[str, Tick] = {}
         self._gaps: dict[str, _Gap] = {}
         self._deadlines: dict[str, asyncio.Timeout] = {}
+        self._following: tuple[asyncio.TaskGroup, asyncio.Event] | None = None
 
     @property
     def latest(self) -> Mapping[str, Tick]:
         """Each probe's last tick, by name; a probe that is in a gap is absent. A copy, so other threads may ask."""
         return dict(self._latest)
+
+    def add(self, probe: Probe) -> None:
+        """From now on ask this one too, such as that of a server that joined."""
+        self._probes = (*self._probes, probe)
+        if self._following is not None:
+            group, stop = self._following
+            group.create_task(self._follow(probe, stop), name=f"probe {probe.name}")
 
     async def run(self, stop: asyncio.Event) -> None:
         """Sample until ``stop`` is set; gaps still open then are ended.
@@ -99,6 +107,11 @@ class Sampler:
             async with asyncio.TaskGroup() as group:
                 for probe in self._probes:
                     group.create_task(self._follow(probe, stop), name=f"probe {probe.name}")
+                self._following = (group, stop)
+                try:
+                    await stop.wait()  # while this waits the group takes further ones
+                finally:
+                    self._following = None
         except BaseExceptionGroup as failed:
             raise failed.exceptions[0] from None  # the first says what went wrong; the others were only cancelled
         finally:

@@ -1,0 +1,339 @@
+"""Replicas that fall behind, conflict, hang and die, against what the servers and a clock say themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from harness.clock import Origin
+from harness.model import Dataset, PostgresServer, Sample, Topology
+from harness.probes.probing import probing
+from harness.probes.replicas import ReplicaProbes
+from harness.record import format as layout
+from harness.record.points import points, split
+from harness.record.reader import Run, read_events
+from harness.record.writer import EventWriter, write_json
+from harness.stack.embedded import EmbeddedStack
+from harness.stack.postgres import Endpoint
+from tests.integration.conftest import SCALE, SEED
+from tests.integration.probes.conftest import Connection, total, until
+
+pytestmark = pytest.mark.server
+
+FIRST, SECOND, THIRD = (f"postgres-replica-{number}" for number in (1, 2, 3))
+LAG, BYTES = "pg_replication_lag_seconds", "flashcrowd_replication_lag_bytes"
+
+
+@pytest.fixture(scope="module")
+def shared(dataset: Dataset) -> Iterator[EmbeddedStack]:
+    settings = {"max_standby_streaming_delay": "0"}  # a conflict is settled at once
+    topology = Topology(postgres=PostgresServer(replicas=2, replica_settings=settings))
+    with EmbeddedStack.up(topology, dataset, scale=SCALE, seed=SEED, say=lambda line: None) as running:
+        yield running
+
+
+@pytest.fixture
+def stack(shared: EmbeddedStack) -> EmbeddedStack:
+    """A primary with two replicas, as seeded."""
+    shared.reset()
+    return shared
+
+
+@pytest.fixture
+async def session(stack: EmbeddedStack) -> AsyncIterator[Callable[..., object]]:
+    """Opens sessions of the superuser; they are closed after the test."""
+    opened: list[Connection] = []
+
+    async def open_one(endpoint: Endpoint) -> Connection:
+        opened.append(await asyncpg.connect(endpoint.dsn()))
+        return opened[-1]
+
+    yield open_one
+    for connection in opened:
+        connection.terminate()
+
+
+class Sampled:
+    """The probes of a stack's replicas."""
+
+    def __init__(self, replicas: ReplicaProbes) -> None:
+        self.replicas = replicas
+        self.by_name: dict[str, object] = {}
+
+    async def join(self) -> tuple[str, ...]:
+        joined = await self.replicas.join()
+        self.by_name |= {probe.name: probe for probe in joined.probes}
+        return joined.notes
+
+    async def of(self, name: str) -> Sequence[Sample]:
+        return await self.by_name[name].sample(1.0)  # type: ignore[attr-defined]
+
+    async def value(self, name: str, metric: str, **labels: str) -> float:
+        return total(await self.of(name), metric, server=name, **labels)
+
+
+@pytest.fixture
+async def sampled(stack: EmbeddedStack) -> AsyncIterator[Sampled]:
+    replicas = ReplicaProbes(stack)
+    found = Sampled(replicas)
+    assert await found.join() == ()
+    yield found
+    await replicas.close()
+
+
+def endpoint(stack: EmbeddedStack, name: str) -> Endpoint:
+    [found] = [one for one in stack.replicas if one.name == name]
+    return found
+
+
+async def test_replicas_that_keep_up_have_no_lag(
+    stack: EmbeddedStack, sampled: Sampled, session: Callable[..., object]
+) -> None:
+    assert list(sampled.by_name) == ["replication", FIRST, SECOND]
+    reader = await session(endpoint(stack, SECOND))
+
+    async def keeps_up() -> bool:
+        return [await sampled.value(name, metric) for name in (FIRST, SECOND) for metric in (LAG, BYTES)] == [0] * 4
+
+    await until(keeps_up)
+    for name, connections in ((FIRST, 0), (SECOND, 1)):
+        assert await sampled.value(name, "flashcrowd_wal_receiver_streaming") == 1
+        assert await sampled.value(name, "flashcrowd_wal_replay_held") == 0
+        assert await sampled.value(name, "flashcrowd_replica_connections") == connections
+        heard_s = await sampled.value(name, "pg_stat_wal_receiver_last_msg_receipt_time")
+        assert abs(heard_s - time.time()) < 30
+    assert await reader.fetchval("SELECT pg_is_in_recovery()")
+
+
+async def test_held_replay_shows_as_lag_in_bytes_and_seconds(
+    stack: EmbeddedStack, sampled: Sampled, session: Callable[..., object]
+) -> None:
+    primary, replica = await session(stack.postgres), await session(endpoint(stack, FIRST))
+    await primary.execute("CREATE TABLE grows AS SELECT 1 AS n")
+    written_s = time.time()
+    position = await primary.fetchval("SELECT pg_current_wal_flush_lsn()")
+    await until(lambda: replica.fetchval("SELECT pg_last_wal_replay_lsn() >= $1", position))
+    await replica.execute("SELECT pg_wal_replay_pause()")
+    await until(lambda: replica.fetchval("SELECT pg_get_wal_replay_pause_state() = 'paused'"))
+    held = await replica.fetchval("SELECT (pg_last_wal_replay_lsn() - '0/0')::float8")
+    newest = await replica.fetchval("SELECT extract(epoch FROM pg_last_xact_replay_timestamp())::float8")
+    assert newest >= written_s - 0.1
+    await primary.execute("INSERT INTO grows SELECT generate_series(1, 50000)")
+    lags = []
+    for _ in range(3):
+        samples = await sampled.of(FIRST)
+        now_s = time.time()
+        at = await primary.fetchval("SELECT (pg_current_wal_flush_lsn() - '0/0')::float8")
+        assert total(samples, "flashcrowd_wal_replay_held") == 1
+        assert 2_000_000 < total(samples, BYTES) <= at - held
+        assert at - held - total(samples, BYTES) < 20_000, "but for what was written between the two readings"
+        assert total(samples, LAG) == pytest.approx(now_s - newest, abs=0.25)
+        lags.append(total(samples, LAG))
+        await sampled.of("replication")  # beats
+        await asyncio.sleep(0.4)
+    assert lags[2] - lags[0] > 0.8
+    assert await sampled.value(SECOND, BYTES) < 20_000, "the other keeps up"
+    known = await sampled.of("replication")
+    assert total(known, "pg_stat_replication_pg_wal_lsn_diff", application_name=FIRST) > 2_000_000
+    await replica.execute("SELECT pg_wal_replay_resume()")
+
+    async def caught_up() -> bool:
+        return await sampled.value(FIRST, LAG) == 0 and await sampled.value(FIRST, BYTES) == 0
+
+    await until(caught_up)
+    assert await replica.fetchval("SELECT count(*) FROM grows") == 50_001
+
+
+async def test_lag_of_a_replica_that_is_cut_off_grows_although_the_primary_is_idle(
+    stack: EmbeddedStack, sampled: Sampled, session: Callable[..., object]
+) -> None:
+    replica = await session(endpoint(stack, FIRST))
+    await replica.execute("ALTER SYSTEM SET primary_conninfo = 'host=127.0.0.1 port=1'")
+    await replica.execute("SELECT pg_reload_conf()")
+
+    async def cut_off() -> bool:
+        return await sampled.value(FIRST, "flashcrowd_wal_receiver_streaming") == 0
+
+    await until(cut_off)
+    cut_s, lags = time.monotonic(), []
+    while time.monotonic() - cut_s < 2.5:
+        await sampled.of("replication")  # beats: nobody else writes anything
+        samples = await sampled.of(FIRST)
+        lags.append((time.monotonic() - cut_s, total(samples, LAG), total(samples, BYTES)))
+        await asyncio.sleep(0.25)
+    for since_s, lag_s, _ in lags[-4:]:
+        assert since_s - 1.5 < lag_s < since_s + 3.0, "one beat's time more or less"
+    assert lags[-1][1] > lags[-4][1] + 0.5
+    assert lags[-1][2] > lags[0][2] >= 0
+    assert await sampled.value(SECOND, LAG) < 1.5
+    await replica.execute("ALTER SYSTEM RESET primary_conninfo")
+    await replica.execute("SELECT pg_reload_conf()")
+
+    async def back() -> bool:
+        return await sampled.value(FIRST, LAG) == 0
+
+    await until(back)
+
+
+async def test_a_statement_that_holds_replay_up_is_cancelled_and_counted(
+    stack: EmbeddedStack, sampled: Sampled, session: Callable[..., object]
+) -> None:
+    primary, reader = await session(stack.postgres), await session(endpoint(stack, FIRST))
+    asks = await session(endpoint(stack, FIRST))
+    assert await sampled.value(FIRST, "pg_stat_database_conflicts") == 0
+    asleep = asyncio.ensure_future(reader.execute("SELECT pg_sleep(30), count(*) FROM crafts"))
+    running = "SELECT count(*) > 0 FROM pg_locks WHERE relation = 'crafts'::regclass AND pid = $1"
+    await until(lambda: asks.fetchval(running, reader.get_server_pid()))
+    await primary.execute("TRUNCATE crafts")
+    with pytest.raises(asyncpg.PostgresError) as caught:
+        await asleep
+    assert caught.value.sqlstate == "40001"
+    await reader.close()  # which adds to the statistics what it went through
+
+    async def counted() -> bool:
+        return await sampled.value(FIRST, "pg_stat_database_conflicts_confl_lock") == 1
+
+    await until(counted)
+    assert await asks.fetchval("SELECT confl_lock FROM pg_stat_database_conflicts WHERE datname = 'crowd'") == 1
+    assert await sampled.value(FIRST, "pg_stat_database_conflicts") == 1
+    assert await sampled.value(SECOND, "pg_stat_database_conflicts") == 0
+
+
+async def test_what_a_paused_primary_has_is_not_measured_and_its_replicas_grow_old(
+    stack: EmbeddedStack, sampled: Sampled
+) -> None:
+    await sampled.of("replication")
+    before_s = await sampled.value(FIRST, LAG)
+    stack.servers["postgres"].pause()
+    try:
+        lags = []
+        for _ in range(3):
+            samples = await sampled.of(FIRST)
+            assert BYTES not in {sample.metric for sample in samples}
+            lags.append(total(samples, LAG))
+        assert before_s < lags[0] < lags[1] < lags[2]
+    finally:
+        stack.servers["postgres"].resume()
+
+    async def back() -> bool:
+        return await sampled.value(FIRST, LAG) == 0 and await sampled.value(FIRST, BYTES) == 0
+
+    await until(back)
+
+
+async def test_the_heartbeat_leaves_nothing(stack: EmbeddedStack, session: Callable[..., object]) -> None:
+    primary = await session(stack.postgres)
+    replicas = ReplicaProbes(stack)
+    schemas = "SELECT count(*) FROM pg_namespace WHERE nspname = 'flashcrowd'"
+    tables = "SELECT count(*) FROM pg_stat_user_tables"
+    before = await primary.fetchval(tables)
+    await replicas.join()
+    assert await primary.fetchval(schemas) == 1
+    assert await primary.fetchval(tables) == before + 1
+    statements = "SELECT count(*) FROM pg_stat_statements WHERE query LIKE '%heartbeat%' AND query NOT LIKE '%pg_stat%'"
+    assert await primary.fetchval(statements) == 0
+    await replicas.close()
+    assert await primary.fetchval(schemas) == 0
+    assert await primary.fetchval(tables) == before
+
+
+async def test_without_the_right_to_make_a_table_it_says_so_and_measures(stack: EmbeddedStack) -> None:
+    class Ordinary:
+        """The same stack, seen by a role that may only read."""
+
+        postgres = replace(stack.postgres, user=stack.postgres.application_user)
+        replicas = stack.replicas
+
+    replicas = ReplicaProbes(Ordinary())  # type: ignore[arg-type]
+    joined = await replicas.join()
+    [note] = joined.notes
+    assert "no heartbeat" in note
+    assert "GRANT CREATE ON DATABASE" in note
+    await replicas.close()
+
+
+@asynccontextmanager
+async def run_of(stack: EmbeddedStack, folder: Path, interval_s: float = 0.2) -> AsyncIterator[Origin]:
+    """A run without load."""
+    origin = Origin.after(0)
+    events = EventWriter(folder)
+    try:
+        async with probing(stack, folder, events, origin, interval_s) as running:
+            await running.begin()
+            yield origin
+            await running.end()
+    finally:
+        events.close()
+    write_json(folder / layout.RUN, {"format": layout.VERSION, "interval_s": interval_s})
+
+
+async def test_a_dead_replica_and_one_that_hangs_are_gaps_and_the_other_is_the_worst(
+    stack: EmbeddedStack, tmp_path: Path
+) -> None:
+    def gaps(edge: str) -> set[object]:
+        return {
+            event.fields["probe"]
+            for event in read_events(tmp_path / "events.jsonl")
+            if event.kind == "gap"
+            and event.fields["edge"] == edge
+            and str(event.fields["probe"]).startswith("postgres-")
+        }
+
+    async def gap(edge: str, *names: str) -> None:
+        async def told() -> bool:
+            return gaps(edge) >= set(names)
+
+        await until(told)
+
+    async with run_of(stack, tmp_path) as origin:
+        await asyncio.sleep(0.6)
+        stack.servers[FIRST].kill()
+        await gap("begin", FIRST)
+        died_s = origin.at_s()
+        stack.servers[SECOND].pause()
+        await gap("begin", SECOND)
+        await asyncio.sleep(0.3)
+        resumed_s = origin.at_s()
+        stack.servers[SECOND].resume()
+        await gap("end", SECOND)
+        await asyncio.sleep(0.5)
+        stack.servers[FIRST].start()
+        await gap("end", FIRST)
+        await asyncio.sleep(0.5)
+    run = Run(tmp_path)
+    try:
+        by_server = {labels["server"]: found for labels, found in split(run, "replica.lag")}
+        assert set(by_server) == {FIRST, SECOND}
+        away = by_server[FIRST].at_s[by_server[FIRST].at_s > died_s]
+        assert len(away) and away[0] > resumed_s, "nothing stands for what was not measured"
+        worst = points(run, "replica.lag")
+        alone = worst.at_s[(worst.at_s > resumed_s + 0.2) & (worst.at_s < away[0] - 0.3)]
+        assert len(alone), "the one that was there is the worst"
+    finally:
+        run.db.close()
+
+
+async def test_a_replica_that_joins_during_a_run_is_sampled(stack: EmbeddedStack, tmp_path: Path) -> None:
+    async with run_of(stack, tmp_path):
+        await asyncio.to_thread(stack.add_replica)
+        samples = tmp_path / "samples.jsonl"
+
+        async def sampled() -> bool:
+            return any(
+                "flashcrowd_replica_connections" in line and THIRD in line for line in samples.read_text().splitlines()
+            )
+
+        await until(sampled)
+        await asyncio.sleep(0.3)
+    run = Run(tmp_path)
+    try:
+        assert {labels["server"] for labels, _ in split(run, "replica.connections")} == {FIRST, SECOND, THIRD}
+    finally:
+        run.db.close()
