@@ -128,6 +128,7 @@ def _build(client: docker.DockerClient, recipe: Recipe, say: Callable[[str], Non
     say(f"{recipe.tag}: making it of {recipe.made_of}")
     labels = {LABEL: key, MADE_OF_LABEL: recipe.made_of}
     last = ""
+    ended = False
     try:
         with tempfile.TemporaryFile() as context:
             recipe.write_context(context)
@@ -144,11 +145,14 @@ def _build(client: docker.DockerClient, recipe: Recipe, say: Callable[[str], Non
                 timeout=BUILD_S,
             ):
                 if "error" in line:
-                    _discard(client, last)
                     raise StackError(f"{recipe.tag}: the engine could not make it: {line['error']}\n{last}".rstrip())
                 last = (last + line.get("stream", ""))[-2000:]
+            ended = True
     except (DockerException, requests.RequestException, OSError) as error:
         raise StackError(f"{recipe.tag}: the engine could not make it: {error}\n{last}".rstrip()) from error
+    finally:
+        if not ended:  # an interrupt is among the reasons
+            _discard(client, last)
     made = _of_engine(client, recipe.tag, Origin.OFFLINE)
     if made is None:
         raise StackError(f"{recipe.tag}: the engine made it and does not have it:\n{last}")
