@@ -17,7 +17,7 @@ from typing import Any
 
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import ConfigurationError, PyMongoError
+from pymongo.errors import PyMongoError
 from pymongo.monitoring import (
     ConnectionCheckedInEvent,
     ConnectionCheckedOutEvent,
@@ -32,6 +32,7 @@ from pymongo.monitoring import (
     PoolCreatedEvent,
     PoolReadyEvent,
 )
+from pymongo.uri_parser import parse_uri
 
 from harness.errors import DefinitionError
 from harness.load.locust_side.driver import APPLICATION_NAME
@@ -98,6 +99,7 @@ class MongoSource(ConnectionPoolListener):
 
     def __init__(self, uri: str, application: Application, size: int) -> None:
         self._uri = uri
+        self._name = _database_of(uri)
         self._options = client_options(application, size)
         self._client: AsyncMongoClient[dict[str, Any]] | None = None
         self._database: AsyncDatabase[dict[str, Any]] | None = None
@@ -113,16 +115,8 @@ class MongoSource(ConnectionPoolListener):
 
     async def begin(self) -> None:
         """Open the client, which begins to watch the members; its connections are opened when they are needed."""
-        try:
-            self._client = AsyncMongoClient(self._uri, event_listeners=[self], **self._options)
-            self._database = self._client.get_default_database()
-        except (ConfigurationError, ValueError) as error:  # the value is not told: it may hold a password
-            raise DefinitionError(
-                where="environment",
-                field=MONGO_VARIABLE,
-                value="(an address)",
-                expected=f"mongodb://…/<database>: {error}",
-            ) from None
+        self._client = AsyncMongoClient(self._uri, event_listeners=[self], **self._options)
+        self._database = self._client[self._name]
         await self._client.aconnect()
 
     def take(self) -> AsyncDatabase[dict[str, Any]] | None:
@@ -195,6 +189,19 @@ class MongoSource(ConnectionPoolListener):
     def pool_cleared(self, event: PoolClearedEvent) -> None: ...
 
     def pool_closed(self, event: PoolClosedEvent) -> None: ...
+
+
+def _database_of(uri: str) -> str:
+    """The database that an address names. What is wrong with an address is not quoted: it may hold a password."""
+    why = "it names no database"
+    try:
+        if database := parse_uri(uri)["database"]:
+            return str(database)
+    except (PyMongoError, ValueError) as error:
+        why = f"the driver cannot read it ({type(error).__name__})"
+    raise DefinitionError(
+        where="environment", field=MONGO_VARIABLE, value="…", expected=f"mongodb://<host>:<port>/<database>; {why}"
+    )
 
 
 def client_options(application: Application, size: int) -> dict[str, Any]:

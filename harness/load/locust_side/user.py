@@ -14,7 +14,7 @@ import gevent
 from locust import User
 from locust.user.users import UserMeta
 
-from harness.errors import DefinitionError
+from harness.errors import DefinitionError, FlashcrowdError
 from harness.load.locust_side.crowd import Arrival
 from harness.load.locust_side.engine import Engine
 from harness.load.locust_side.profile import MARK, READS
@@ -91,13 +91,24 @@ class CrowdUser(User, metaclass=UserMeta):
         """Stay parked while the engine does this user's work; Locust calls it in a greenlet of its own."""
         # Locust's run() would draw tasks and call them in this greenlet; ours belong to the loop's thread.
         self._state = "running"
-        engine = Engine.of(self.environment)
+        try:
+            engine = Engine.of(self.environment)
+        except FlashcrowdError as error:
+            self._give_up(error)
+            return
         engine.join(self)
         try:
             while self._state == "running":
                 gevent.sleep(PARKED_S)
         finally:
             engine.leave(self)
+
+    def _give_up(self, error: FlashcrowdError) -> None:
+        """End the process: Locust itself would go on without anybody who does anything, and end well."""
+        if self.environment.process_exit_code is None and self.environment.runner is not None:
+            sys.stderr.write(f"flashcrowd: {error}\n")
+            self.environment.process_exit_code = error.exit_code
+            gevent.spawn(self.environment.runner.quit)  # it ends this greenlet as well
 
 
 class PostgresUser(CrowdUser):

@@ -95,3 +95,14 @@ def test_what_is_declared_is_what_the_driver_is_told() -> None:
         "retryWrites": False,
         "retryReads": True,
     }
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["mongodb://me:secret@localhost/", "postgresql://me:secret@localhost/y", "mongodb://me:secret/more@localhost/y"],
+)
+def test_an_address_that_cannot_be_used_is_refused_and_not_told(uri: str) -> None:
+    with pytest.raises(DefinitionError) as refused:
+        MongoSource(uri, Application(), 1)
+    assert refused.value.field == MONGO_VARIABLE
+    assert "secret" not in str(refused.value)
