@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,8 +39,18 @@ def points(run: Run, name: str) -> Points:
 
     :raises UsageError: no sampled series of that name
     """
-    series = _series(name)
-    parts = split(run, name)
+    return _points(run, _series(name))
+
+
+def points_by(run: Run, series: Series, label: str) -> dict[str, Points]:
+    """A series as :func:`points` has it, but apart for each value of a label: of each server, for example."""
+    values = {own[label]: None for own, _ in _raw(run, series.metric, series.labels) if label in own}
+    found = {value: _points(run, replace(series, labels={**series.labels, label: value})) for value in sorted(values)}
+    return {value: each for value, each in found.items() if len(each.at_s)}
+
+
+def _points(run: Run, series: Series) -> Points:
+    parts = _split(run, series)
     if series.kind is not Kind.GAUGE and not parts:
         return _empty()
     if series.per is None:
@@ -54,7 +65,10 @@ def split(run: Run, name: str) -> list[tuple[Labels, Points]]:
 
     :raises UsageError: no sampled series of that name
     """
-    series = _series(name)
+    return _split(run, _series(name))
+
+
+def _split(run: Run, series: Series) -> list[tuple[Labels, Points]]:
     make = {Kind.GAUGE: lambda raw: raw, Kind.RATE: _rate, Kind.TOTAL: _increase}[series.kind]
     return [(labels, make(raw)) for labels, raw in _raw(run, series.metric, series.labels)]
 

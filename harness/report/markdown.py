@@ -13,6 +13,7 @@ from harness.report.html import actions
 from harness.report.html.judgement import Cell, Judgement, Row, Tone, judgement
 from harness.report.html.outcomes import in_words
 from harness.report.html.side import Side, sides
+from harness.report.servers import servers
 from harness.report.words import deadlock_words, evidence, invariant_words, printable, run_of
 from harness.units import format_value
 
@@ -145,9 +146,9 @@ def _actions(run: Run) -> Iterator[str]:
 
 def _environment(run: Run) -> Iterator[str]:
     meta = run.meta
-    server, machine = (meta.get("stack") or {}).get("postgres") or {}, meta.get("machine") or {}
+    machine = meta.get("machine") or {}
     facts = {
-        "server": _joined(f"PostgreSQL {server['version']}" if "version" in server else "", _cores(server.get("cpus"))),
+        **servers(meta.get("stack") or {}),
         "machine": _joined(str(machine.get("system") or ""), _cores(machine.get("cores"))),
         "seed": meta.get("seed"),
         "dataset's scale": meta.get("scale"),

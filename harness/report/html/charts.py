@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Shown(StrEnum):
+    """In which reports a chart stands."""
+
+    ALWAYS = "always"
+    POSTGRES = "postgres"
+    MEASURED = "measured"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +38,8 @@ class Chart:
     :param form: ``lines``, ``stacked`` or ``heat``
     :param by_operation: whether the operation selector changes it
     :param floor_top: the vertical axis reaches at least this high
+    :param by_server: whether it has a line for each server, before the others
+    :param shown: where it stands: in every report, in those with a PostgreSQL, or in those that have something to show in it
     """
 
     id: str
@@ -39,10 +51,15 @@ class Chart:
     log: bool = False
     by_operation: bool = False
     floor_top: float = 0.0
+    by_server: bool = False
+    shown: Shown = Shown.ALWAYS
 
 
 #: Colours for kinds of errors, in the order in which kinds are given them.
 ERROR_COLORS = ("c2", "c3", "c1", "c4", "c5", "c6", "c7", "c8")
+
+#: Colours for servers; beyond, they begin anew with dashed lines.
+SERVER_COLORS = ("c2", "c3", "c5", "c6", "c7", "c8")
 
 _RESPONSE, _SERVICE = ("response",), ("service",)
 
@@ -99,14 +116,33 @@ CHARTS: tuple[Chart, ...] = (
     Chart(
         id="cpu",
         title="CPU",
-        note="server: share of the cores it is allotted; generator and harness: share of one core",
+        note="servers: share of the cores that each is allotted; generator and harness: share of one core",
         unit="ratio",
         floor_top=1.0,
+        by_server=True,
         lines=(
-            Line(key="postgres.cpu", label="PostgreSQL", color="c2"),
             Line(key="generator.cpu", label="generator, busiest worker", color="c1"),
             Line(key="harness.cpu", label="harness", color="c4", dash=True),
         ),
+    ),
+    Chart(
+        id="throttled",
+        title="Throttled",
+        note="share of the periods of its CPU quota in which a server used it up and was stopped",
+        unit="ratio",
+        floor_top=1.0,
+        by_server=True,
+        shown=Shown.MEASURED,
+        lines=(),
+    ),
+    Chart(
+        id="replication",
+        title="Replication lag",
+        note="how far each replica or secondary is behind its primary; a member that does not answer stays where it was heard of last",
+        unit="s",
+        by_server=True,
+        shown=Shown.MEASURED,
+        lines=(),
     ),
     Chart(
         id="connections",
@@ -114,6 +150,7 @@ CHARTS: tuple[Chart, ...] = (
         note="client connections, stacked; dashed: max_connections",
         unit="",
         form="stacked",
+        shown=Shown.POSTGRES,
         lines=(
             Line(key="waiting", label="waiting for a lock", color="c2"),
             Line(key="active", label="active", color="c1"),
@@ -128,6 +165,7 @@ CHARTS: tuple[Chart, ...] = (
         title="Blocked sessions",
         note="sessions that wait for another one's lock, and the longest chain of them",
         unit="",
+        shown=Shown.POSTGRES,
         lines=(
             Line(key="postgres.blocked", label="blocked", color="c2"),
             Line(key="postgres.block_depth", label="chain", color="c1"),
@@ -138,7 +176,52 @@ CHARTS: tuple[Chart, ...] = (
         title="Deadlocks",
         note="per second, from the server's log",
         unit="1/s",
+        shown=Shown.POSTGRES,
         lines=(Line(key="deadlock_rate", label="deadlocks", color="c2"),),
+    ),
+    Chart(
+        id="mongo_ops",
+        title="MongoDB: operations",
+        note="inserts, finds, updates and deletes of each member, as it counts them",
+        unit="1/s",
+        by_server=True,
+        shown=Shown.MEASURED,
+        lines=(),
+    ),
+    Chart(
+        id="mongo_work",
+        title="MongoDB: clients and queues",
+        note="client connections, operations that run, and operations that wait for a ticket or a lock, each on the member that has the most",
+        unit="",
+        shown=Shown.MEASURED,
+        lines=(
+            Line(key="mongo.connections", label="connections", color="c6"),
+            Line(key="mongo.active", label="running", color="c1"),
+            Line(key="mongo.queued", label="queued", color="c2"),
+        ),
+    ),
+    Chart(
+        id="mongo_tickets",
+        title="MongoDB: tickets",
+        note="share of the storage engine's tickets that are taken, on the member where it is largest; dashed at 100 % while flow control holds writes back",
+        unit="ratio",
+        floor_top=1.0,
+        shown=Shown.MEASURED,
+        lines=(
+            Line(key="mongo.tickets_used", label="tickets taken", color="c2"),
+            Line(key="mongo.flow_control_lagged", label="flow control", color="fg", dash=True),
+        ),
+    ),
+    Chart(
+        id="mongo_state",
+        title="MongoDB: members",
+        note="members that are neither primary nor secondary, and index builds on the member that has the most",
+        unit="",
+        shown=Shown.MEASURED,
+        lines=(
+            Line(key="mongo.down", label="members down", color="c2"),
+            Line(key="mongo.index_builds", label="index builds", color="c1"),
+        ),
     ),
     Chart(
         id="pool",
@@ -151,3 +234,21 @@ CHARTS: tuple[Chart, ...] = (
         ),
     ),
 )
+
+
+def server_lines(names: Iterable[str]) -> dict[str, Line]:
+    """A line for each server, the same in every chart.
+
+    >>> [(line.label, line.color) for line in server_lines(["mongo-1", "postgres"]).values()]
+    [('PostgreSQL', 'c2'), ('mongo-1', 'c3')]
+    """
+    ordered = sorted(names, key=lambda name: (name != "postgres", name))
+    return {
+        name: Line(
+            key=name,
+            label="PostgreSQL" if name == "postgres" else name,
+            color=SERVER_COLORS[index % len(SERVER_COLORS)],
+            dash=index >= len(SERVER_COLORS),
+        )
+        for index, name in enumerate(ordered)
+    }

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from harness.report import servers
 from harness.report.html.side import Side
 from harness.units import format_value
 
 _NOT_RECORDED = "not recorded"
+_STACK = "Stack"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,21 +25,31 @@ class Fact:
 
 def environment(shown: Sequence[Side]) -> list[Fact]:
     """The facts that a person needs in order to measure the same again."""
-    return [_fact(name, find, shown) for name, find in _FACTS]
+    found = []
+    for name, find in _FACTS:
+        found.append(_fact(name, find, shown))
+        if name == _STACK:
+            found += _by_name(shown, servers.servers)
+    return found
 
 
 def settings(shown: Sequence[Side]) -> list[Fact]:
-    """The server's parameters, as they were in force."""
-    names = sorted({name for side in shown for name in (_postgres(_meta(side)).get("settings") or {})})
-    return [
-        _fact(name, lambda meta, name=name: (_postgres(meta).get("settings") or {}).get(name), shown)  # type: ignore[misc]
-        for name in names
-    ]
+    """The servers' parameters, as they were in force."""
+    return _by_name(shown, servers.settings)
 
 
 def notes(shown: Sequence[Side]) -> list[str]:
-    """What the stack has to say about itself, once each."""
-    return list(dict.fromkeys(str(note) for side in shown for note in _postgres(_meta(side)).get("notes") or ()))
+    """What the servers have to say about themselves, once each."""
+    return list(dict.fromkeys(note for side in shown for note in servers.notes(_stack(_meta(side)))))
+
+
+def _by_name(shown: Sequence[Side], find: Callable[[Mapping[str, Any]], Mapping[str, str]]) -> list[Fact]:
+    """A fact for each name that one of the sides has."""
+    names = dict.fromkeys(name for side in shown for name in find(_stack(_meta(side))))
+    return [
+        _fact(name, lambda meta, name=name: find(_stack(meta)).get(name), shown)  # type: ignore[misc]
+        for name in names
+    ]
 
 
 def _fact(name: str, find: Callable[[dict[str, Any]], Any], shown: Sequence[Side]) -> Fact:
@@ -69,8 +81,8 @@ def _of(*path: str) -> Callable[[dict[str, Any]], Any]:
     return find
 
 
-def _postgres(meta: dict[str, Any]) -> dict[str, Any]:
-    value = _of("stack", "postgres")(meta)
+def _stack(meta: dict[str, Any]) -> Mapping[str, Any]:
+    value = meta.get("stack")
     return value if isinstance(value, dict) else {}
 
 
@@ -84,17 +96,8 @@ def _memory(meta: dict[str, Any]) -> str | None:
     return None if size is None else format_value(float(size), "B")
 
 
-def _server_cores(meta: dict[str, Any]) -> str | None:
-    cpus = _postgres(meta).get("cpus")
-    return None if cpus is None else f"{cpus} allotted, {_pinned(_postgres(meta).get('cores'))}"
-
-
 def _load_cores(meta: dict[str, Any]) -> str:
-    return _pinned(_of("machine", "load_cores")(meta))
-
-
-def _pinned(cores: Any) -> str:
-    return f"pinned to core {', '.join(map(str, cores))}" if cores else "not pinned"
+    return servers.pinned(_of("machine", "load_cores")(meta))
 
 
 def _scheduled(meta: dict[str, Any]) -> Any:
@@ -113,9 +116,7 @@ _FACTS: tuple[tuple[str, Callable[[dict[str, Any]], Any]], ...] = (
     ("Sampling interval, s", _of("interval_s")),
     ("Load workers", _of("workers")),
     ("Application", _of("application")),
-    ("Stack", _of("stack", "provider")),
-    ("PostgreSQL", _of("stack", "postgres", "version")),
-    ("Cores of the server", _server_cores),
+    (_STACK, _of("stack", "provider")),
     ("Cores of the load", _load_cores),
     ("Machine's cores", _of("machine", "cores")),
     ("Machine's memory", _memory),

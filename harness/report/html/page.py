@@ -36,7 +36,7 @@ from harness.report.html import (
     statements,
 )
 from harness.report.html.axis import Axis, axis_of, bands, marks
-from harness.report.html.charts import CHARTS, Chart, Line
+from harness.report.html.charts import CHARTS, Chart, Line, Shown
 from harness.report.html.compact import Array, deltas, rounded
 from harness.report.html.embed import json_text, policy
 from harness.report.html.judgement import judgement
@@ -78,8 +78,11 @@ def render(verdict: Verdict, runs: Sequence[Run]) -> str:
     shown = sides(verdict, runs)
     axis = axis_of(runs)
     kinds = requests.kinds_of_failure(list(runs))
-    drawn = _charts(kinds, shown)
-    figures = _figures(shown, axis, drawn, kinds)
+    relational = not shown or any(side.run is None or side.run.has_postgres for side in shown)
+    windows = [Window.of(side.run, axis) if side.run is not None else None for side in shown]
+    lines = [_lines(window, kinds) if window else {} for window in windows]
+    drawn = _charts(kinds, shown, lines, relational=relational)
+    figures = _figures(shown, axis, drawn, windows, lines)
     styles = [_source(name) for name in _STYLES]
     scripts = [_source(name) for name in _SCRIPTS]
     first = next((side.run.meta for side in shown if side.run is not None), {})
@@ -98,7 +101,7 @@ def render(verdict: Verdict, runs: Sequence[Run]) -> str:
         operations=figures["operations"],
         bands=[bands(side.run) if side.run else [] for side in shown],
         marks=[marks(side.run) if side.run else [] for side in shown],
-        relational=not shown or any(side.run is None or side.run.has_postgres for side in shown),
+        relational=relational,
         actions=[actions.rows(side.run) if side.run else [] for side in shown],
         deadlocks=[deadlocks.deadlocks(side.run) if side.run else None for side in shown],
         blocking=[blocking.blocking(side.run) if side.run else None for side in shown],
@@ -116,20 +119,39 @@ def render(verdict: Verdict, runs: Sequence[Run]) -> str:
     )
 
 
-def _charts(kinds: list[str], shown: Sequence[Side]) -> list[Chart]:
-    """The charts, with one line for each kind of failure that was seen."""
-    lines = [Line(key=kind, label=in_words(kind), color=charts.ERROR_COLORS[index]) for index, kind in enumerate(kinds)]
-    lines.append(Line(key=requests.REST, label=requests.REST, color=charts.ERROR_COLORS[len(kinds)]))
-    return [replace(chart, lines=tuple(lines)) if chart.id == "errors" else chart for chart in CHARTS]
+def _charts(
+    kinds: list[str], shown: Sequence[Side], lines: Sequence[dict[str, Any]], *, relational: bool
+) -> list[Chart]:
+    """The charts that have something to show or should have, with a line for each kind of failure and each server."""
+    failures = [
+        Line(key=kind, label=in_words(kind), color=charts.ERROR_COLORS[index]) for index, kind in enumerate(kinds)
+    ]
+    failures.append(Line(key=requests.REST, label=requests.REST, color=charts.ERROR_COLORS[len(kinds)]))
+    servers = charts.server_lines({name for side in shown if side.run for name in sampled.servers(side.run)})
+    found = []
+    for chart in CHARTS:
+        seen = {key for own in lines for by_operation in own.get(chart.id, {}).values() for key in by_operation}
+        if (chart.shown is Shown.POSTGRES and not relational) or (chart.shown is Shown.MEASURED and not seen):
+            continue
+        if chart.by_server:
+            chart = replace(chart, lines=(*(line for name, line in servers.items() if name in seen), *chart.lines))
+        found.append(replace(chart, lines=tuple(failures)) if chart.id == "errors" else chart)
+    return found
 
 
-def _figures(shown: Sequence[Side], axis: Axis, drawn: list[Chart], kinds: list[str]) -> dict[str, Any]:
+def _figures(
+    shown: Sequence[Side],
+    axis: Axis,
+    drawn: list[Chart],
+    windows: Sequence[Window | None],
+    lines: Sequence[dict[str, Any]],
+) -> dict[str, Any]:
     runs = [side.run for side in shown if side.run is not None]
     rows = requests.heat_rows(runs)
     names: dict[str, None] = {}
     for run in runs:
         names.update(dict.fromkeys(requests.operations(run)))
-    windows = [Window.of(side.run, axis) if side.run is not None else None for side in shown]
+    ids = {chart.id for chart in drawn}
     return {
         "step_s": axis.step_s,
         "end_s": axis.end_s,
@@ -139,7 +161,7 @@ def _figures(shown: Sequence[Side], axis: Axis, drawn: list[Chart], kinds: list[
         "operations": list(names),
         "variants": [_variant(side) for side in shown],
         "charts": [_described(chart) for chart in drawn],
-        "lines": [_lines(window, kinds) if window else {} for window in windows],
+        "lines": [{chart: found for chart, found in own.items() if chart in ids} for own in lines],
         "heat": [_heat(window, rows) if window else {} for window in windows],
     }
 

@@ -1,5 +1,6 @@
 """A sampled series comes out of the probes' samples as its definition says, gaps left as gaps."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +8,9 @@ import pytest
 
 from harness.errors import UsageError
 from harness.model import Sample
-from harness.record.points import points, split, was_reset
+from harness.record.points import points, points_by, split, was_reset
 from harness.record.reader import Points
+from harness.series import BY_NAME
 from tests.unit.runs import RunBuilder
 
 
@@ -163,3 +165,15 @@ def test_totals_of_members_add_up_though_one_of_them_is_gone(tmp_path: Path) -> 
     builder.every_second("mongo-log", "flashcrowd_log_slow_operations_total", [0.0, 2.0, None, None], member="mongo-1")
     builder.every_second("mongo-log", "flashcrowd_log_slow_operations_total", [5.0, 5.0, 6.0, 9.0], member="mongo-2")
     assert points(builder.write(), "mongo.slow_operations").value.tolist() == [0.0, 2.0, 3.0, 6.0]
+
+
+def test_a_series_apart_by_server_is_divided_by_each_ones_own_cores(tmp_path: Path) -> None:
+    builder = RunBuilder(folder=tmp_path / "run")
+    for name, cores, gained in (("postgres", 1.0, 0.5), ("mongo-1", 2.0, 0.5)):
+        builder.every_second("usage", CPU, [0.0, gained, 2 * gained], name=name)
+        builder.every_second("usage", CORES, [cores], name=name)
+    found = points_by(builder.write(), replace(BY_NAME["postgres.cpu"], labels={"name": "*"}), "name")
+    assert {name: each.value.tolist() for name, each in found.items()} == {
+        "mongo-1": [0.25, 0.25],
+        "postgres": [0.5, 0.5],
+    }

@@ -19,7 +19,7 @@ def test_missing_ticks_are_a_break_and_not_a_line(experiment: tuple[Verdict, lis
     inside = (states["active"].at_s > 11.5) & (states["active"].at_s < 14.5)
     assert np.isnan(states["active"].value[inside]).all()
     assert inside.any()
-    cpu = sampled.lines(run, "cpu", AXIS)["postgres.cpu"]
+    cpu = sampled.lines(run, "cpu", AXIS)["postgres"]
     assert not np.isnan(cpu.value).any(), "another probe's gap is not its own"
 
 

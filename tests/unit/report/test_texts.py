@@ -160,7 +160,7 @@ def test_markdown_has_the_table_and_the_rest_folded(good: tuple[Verdict, Sequenc
     assert "- deadlocks, counted three times, agree: clients 0, log 0, counter 0" in text
     assert "- requests of craft, by how they ended: statement timeout (57014) 600\n" in text
     assert "- requests of craft, by how they ended: ok 600\n" in text
-    assert "- server: PostgreSQL 18.6, 1 core\n- machine: 2 cores\n- seed: 1\n" in text
+    assert "- postgres: PostgreSQL 18.6, 1 core, not pinned\n- machine: 2 cores\n- seed: 1\n" in text
     assert "- command: `flashcrowd run crafting-burst`" in text
     assert "first at 3.0 s; worst 3.00 s; 600 times" in text
 
