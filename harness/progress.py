@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from rich.console import Console
@@ -14,6 +13,7 @@ from rich.text import Text
 
 from harness.model import Outcome
 from harness.probes.sampler import Tick
+from harness.progress_servers import Shown, of_servers
 from harness.record.tail import NewRows
 from harness.units import format_value
 
@@ -27,6 +27,7 @@ class Moment:
     :param offered_per_s: arrivals scheduled
     :param p99_s: of the response times of what finished in the interval
     :param errors: share of what finished in the interval
+    :param servers: what the probes saw of the servers last; what was not measured is not in it
     """
 
     at_s: float
@@ -34,19 +35,15 @@ class Moment:
     achieved_per_s: float
     p99_s: float | None
     errors: float | None
-    cpu: float | None
-    connections: float | None
-    max_connections: float | None
-    deadlocks: float | None
+    servers: tuple[Shown, ...] = ()
 
     def line(self, variant: str) -> str:
         """One line for people."""
-        limit = "" if self.max_connections is None else f"/{self.max_connections:.0f}"
+        said = "".join(f"  {one.name} {one.value}" for one in self.servers)
         return (
             f"{variant} {self.at_s:5.0f} s  offered {format_value(self.offered_per_s, '1/s')}"
             f"  ok {format_value(self.achieved_per_s, '1/s')}  p99 {format_value(self.p99_s, 's')}"
-            f"  errors {format_value(self.errors, 'ratio')}  CPU {format_value(self.cpu, 'ratio')}"
-            f"  connections {format_value(self.connections, '')}{limit}  deadlocks {format_value(self.deadlocks, '')}"
+            f"  errors {format_value(self.errors, 'ratio')}{said}"
         )
 
 
@@ -108,30 +105,5 @@ def moment(
         achieved_per_s=ok / span,
         p99_s=float(np.percentile(times, 99, method="inverted_cdf")) if len(times) else None,
         errors=1 - ok / len(rows) if len(rows) else None,
-        cpu=_cpu(ticks),
-        connections=_sum(ticks, "pg_stat_activity_count"),
-        max_connections=_sum(ticks, "pg_settings_max_connections"),
-        deadlocks=_sum(ticks, "flashcrowd_log_deadlocks_total"),
+        servers=of_servers(ticks),
     )
-
-
-def _sum(ticks: Sequence[Tick], metric: str) -> float | None:
-    for tick in reversed(ticks):
-        found = [sample.value for sample in tick.samples if sample.metric == metric]
-        if found:
-            return sum(found)
-    return None
-
-
-def _cpu(ticks: Sequence[Tick]) -> float | None:
-    seen = [
-        (tick.at_s, sample.value)
-        for tick in ticks
-        for sample in tick.samples
-        if sample.metric == "container_cpu_usage_seconds_total"
-    ]
-    cores = _sum(ticks, "flashcrowd_cpu_allotment_cores")
-    for (before_s, before), (after_s, after) in reversed(list(pairwise(seen))):
-        if after_s > before_s and cores:
-            return (after - before) / (after_s - before_s) / cores
-    return None
