@@ -8,6 +8,7 @@ from pymongo.errors import OperationFailure
 
 from harness.errors import StackError
 from harness.model import CreateMongoIndex
+from harness.model.timeline import MONGO_PRIMARY
 from harness.timeline.members import client_of, replica_set, resolve, run, run_on_primary
 from harness.timeline.performer import Done, Performer, Scene
 
@@ -24,7 +25,7 @@ class CreatingMongoIndex(Performer[CreateMongoIndex]):
 
     async def act(self) -> Done:
         action, found = self.action, replica_set(self.scene.stack)
-        (primary,) = (await resolve(self.scene.stack, "mongo-primary"))[:1]
+        (primary,) = await resolve(self.scene.stack, MONGO_PRIMARY)
         async with client_of(found, primary) as client:
             cursor = await client[found.database][action.collection].list_indexes()
             if any(index["name"] == action.name for index in await cursor.to_list()):

@@ -6,6 +6,7 @@ from typing import Any
 
 from harness.errors import StackError
 from harness.model import DropMongoIndex
+from harness.model.timeline import MONGO_PRIMARY
 from harness.timeline.members import client_of, replica_set, resolve, run, run_on_primary
 from harness.timeline.performer import Done, Performer, Scene
 
@@ -22,7 +23,7 @@ class DroppingMongoIndex(Performer[DropMongoIndex]):
 
     async def act(self) -> Done:
         action, found = self.action, replica_set(self.scene.stack)
-        (primary,) = (await resolve(self.scene.stack, "mongo-primary"))[:1]
+        (primary,) = await resolve(self.scene.stack, MONGO_PRIMARY)
         async with client_of(found, primary) as client:
             cursor = await client[found.database][action.collection].list_indexes()
             indexes = {index["name"]: dict(index) for index in await cursor.to_list()}
