@@ -7,6 +7,8 @@ hyphens for underscores, so adding one takes a folder and nothing else, and a br
 definition.py      what of a declaration is refused, in words
 timeline.py        what of a timeline is refused
 declared_types.py  whether a declaration's values have the types that the nouns say
+mongo_client.py    what of an application's use of MongoDB is refused
+users.py           what of the user classes of users.py is refused, without importing them
 operations.py      whether users.py and the variants have the operations, without importing them
 """
 

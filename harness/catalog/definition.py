@@ -11,6 +11,7 @@ from typing import NoReturn
 from harness import dataset
 from harness.catalog.declared_types import type_problem
 from harness.catalog.measured import measured
+from harness.catalog.mongo_client import mongo_client_problem
 from harness.catalog.operations import check_operations
 from harness.catalog.timeline import timeline_problem
 from harness.criteria import ALL_OPERATIONS, parse
@@ -89,6 +90,8 @@ class _Check:
             value = getattr(application, limit)
             if value is not None:
                 self._above_zero(f"application.{limit}", value)
+        if problem := mongo_client_problem(application.mongo, incident.topology):
+            self._refuse(problem.field, problem.value, problem.expected)
         if application.connections is Connections.PER_USER and incident.traffic.phases and incident.traffic.is_open:
             self._refuse(
                 "application.connections",

@@ -6,6 +6,7 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+from harness.catalog.users import users_problem
 from harness.errors import DefinitionError
 from harness.model import Incident
 
@@ -27,7 +28,8 @@ def check_operations(incident: Incident, path: Path) -> None:
             value=None,
             expected=f"a variant without users: {users} must declare the users that carry its operations",
         )
-    _parse(users)
+    if wrong := users_problem(incident, _parse(users)):
+        raise DefinitionError(where=str(users), field=wrong.field, value=wrong.value, expected=wrong.expected)
     for number, variant in enumerate(incident.variants):
         module = path.parent / VARIANTS / f"{variant.name}.py"
         if not module.is_file():

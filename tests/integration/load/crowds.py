@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass
 from time import monotonic_ns
 from typing import Any
@@ -18,7 +18,7 @@ from harness.load.locust_side.crowd import Arrival, Crowd
 from harness.load.locust_side.recorder import Recorder
 from harness.load.locust_side.source import Database, Use
 from harness.load.locust_side.supply import WorkerSupply
-from harness.load.plan import MONGO_VARIABLE
+from harness.load.plan import DSN_VARIABLE, MONGO_VARIABLE
 from harness.model import Application, Constant, Process, Traffic
 from harness.record.format import NOT_REACHED
 
@@ -55,13 +55,28 @@ def at_once(count: int) -> Traffic:
 
 
 class MongoCrowd:
-    """One worker's crowd with one operation."""
+    """One worker's crowd.
 
-    def __init__(self, uri: str, application: Application, traffic: Traffic) -> None:
+    :param dsn: of a PostgreSQL, which the operations of ``on_postgres`` are on
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        application: Application,
+        traffic: Traffic,
+        *,
+        dsn: str = "",
+        on_postgres: Collection[str] = (),
+    ) -> None:
         self.recorder = Recorder(None, worker=0)
+        uses = {
+            name: Use(database=Database.POSTGRES if name in on_postgres else Database.MONGO) for name in traffic.mix
+        }
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv(MONGO_VARIABLE, uri)
-            supply = WorkerSupply(application, {name: Use(database=Database.MONGO) for name in traffic.mix}, 0, 1)
+            patch.setenv(DSN_VARIABLE, dsn)
+            supply = WorkerSupply(application, uses, 0, 1)
         self.crowd = Crowd(
             traffic=traffic,
             schedule=schedule(traffic, 1),
