@@ -19,6 +19,7 @@ from harness.stack.docker.images import MONGO, POSTGRES, Image, Origin
 from harness.stack.docker.recipes import Recipe
 from harness.stack.docker.rootfs import RootFilesystem
 from tests.integration.command import Place
+from tests.integration.docker import registry
 from tests.integration.docker.conftest import Run
 
 pytestmark = pytest.mark.docker
@@ -137,15 +138,48 @@ def test_a_named_image_comes_before_all_others(
         images.mongo_image(client)
 
 
+def test_the_official_image_is_pulled_where_a_registry_has_it(
+    client: docker.DockerClient, offline: Mapping[str, Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(POSTGRES.variable, raising=False)
+    said: list[str] = []
+    with registry.serving("postgres", "18", secrets.token_hex(8)) as reference:
+        try:
+            found = images.image(client, replace(POSTGRES, official=reference), said.append)
+            assert (found.reference, found.origin, found.made_of) == (reference, Origin.OFFICIAL, None)
+            assert said == [f"pulling {reference}"]
+            assert client.images.get(reference).id == found.id != offline["postgres"].id
+            # another version than the registry has
+            other = reference.replace(":18", ":17")
+            assert images.image(client, replace(POSTGRES, official=other)) == offline["postgres"]
+            # from now on the engine has it
+            assert images.image(client, replace(POSTGRES, official=reference), said.append) == found
+            assert len(said) == 1
+        finally:
+            for image in client.images.list(name=reference):
+                client.images.remove(image.id, force=True)
+
+
+def test_a_named_image_is_pulled(client: docker.DockerClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    with registry.serving("mine", "1", secrets.token_hex(8)) as reference:
+        monkeypatch.setenv(MONGO.variable, reference)
+        try:
+            found = images.mongo_image(client)
+            assert (found.reference, found.origin) == (reference, Origin.NAMED)
+        finally:
+            for image in client.images.list(name=reference):
+                client.images.remove(image.id, force=True)
+
+
 def test_a_registry_that_says_nothing_is_not_waited_for(
     client: docker.DockerClient, offline: Mapping[str, Image], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(POSTGRES.variable, raising=False)
     monkeypatch.setattr(images, "REGISTRY_SILENT_S", 0.3)
-    with socket.socket() as registry:
-        registry.bind(("127.0.0.1", 0))
-        registry.listen()
-        silent = replace(POSTGRES, official=f"127.0.0.1:{registry.getsockname()[1]}/none:1")
+    with socket.socket() as silent_one:
+        silent_one.bind(("127.0.0.1", 0))
+        silent_one.listen()
+        silent = replace(POSTGRES, official=f"127.0.0.1:{silent_one.getsockname()[1]}/none:1")
         said: list[str] = []
         assert images.image(client, silent, said.append) == offline["postgres"] and said == []
         # another time it is not asked at all
