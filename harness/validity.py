@@ -190,13 +190,18 @@ def _sampling(run: Run) -> Iterator[str]:
     ticks: dict[str, list[float]] = {}
     for probe, at_s in run.query("SELECT probe, at_s FROM ticks ORDER BY at_s"):
         ticks.setdefault(probe, []).append(at_s)
+    since = {probe: times[0] for probe, times in ticks.items()}
     for event in run.events("gap"):
-        ticks.setdefault(str(event.fields.get("probe", "?")), [])
+        probe = str(event.fields.get("probe", "?"))
+        ticks.setdefault(probe, [])
+        since[probe] = min(since.get(probe, event.at_s), float(str(event.fields.get("from_s", event.at_s))))
     present = _without(away(run), window.begin_s, window.end_s)
     if not ticks:
         yield "nothing was sampled: no probe ticked even once; see the events and the run's logs folder"
     for probe, times in sorted(ticks.items()):
-        unseen = _unseen(np.array(times, dtype=np.float64), present, gap_s(run))
+        # A server that joined has a probe from then on; one that was there from the beginning ticks then, or has a gap.
+        there = [(max(begin, since[probe]), end) for begin, end in present if end > since[probe]]
+        unseen = _unseen(np.array(times, dtype=np.float64), there, gap_s(run))
         if unseen > UNSAMPLED_LIMIT:
             yield (
                 f"probe {probe} measured nothing during {unseen:.0%} of the traffic, where {UNSAMPLED_LIMIT:.0%} is allowed"

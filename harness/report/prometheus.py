@@ -34,7 +34,7 @@ from harness.record.tail import Tail, response_s
 LOOPBACK = "127.0.0.1"
 #: Upper bounds in seconds, about three to a factor of ten: half a millisecond is a lookup by key, a minute is nobody's patience.
 BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0)
-_UNTYPED = ("pg_stat_database_", "pg_stat_wal_", "pg_stat_io_")  # counters, most of them, without _total
+_UNTYPED = ("pg_stat_database_", "pg_stat_wal_", "pg_stat_io_", "mongodb_ss_")  # counters, most of them, without _total
 _MEANINGS = {one.metric: one.meaning for one in series.SAMPLED}
 
 

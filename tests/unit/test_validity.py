@@ -211,6 +211,19 @@ def test_probe_that_never_ticked(tmp_path: Path) -> None:
     assert "probe blocking measured nothing during 100% of the traffic" in only(builder.write())
 
 
+def test_probe_of_a_server_that_joined(tmp_path: Path) -> None:
+    builder = quiet(tmp_path)
+    builder.every_second("postgres-replica-2", "pg_replication_lag_seconds", [None] * 20 + [0.0] * 20)
+    assert why_invalid(builder.write()) == []
+
+
+def test_probe_of_a_server_that_joined_and_was_then_lost(tmp_path: Path) -> None:
+    builder = quiet(tmp_path)
+    builder.every_second("postgres-replica-2", "pg_replication_lag_seconds", [None] * 20 + [0.0] * 5)
+    # it joined at 20 s of 30 s, and was measured for 4 s of the 10 s that were left
+    assert "probe postgres-replica-2 measured nothing during 60% of the traffic" in only(builder.write())
+
+
 def test_nothing_sampled(tmp_path: Path) -> None:
     assert "nothing was sampled" in only(RunBuilder(folder=tmp_path, requests=steady()).write())
 

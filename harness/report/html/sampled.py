@@ -31,11 +31,7 @@ SERIES: dict[str, tuple[str, ...]] = {
 BY_SERVER: dict[str, tuple[tuple[Series, str], ...]] = {
     "cpu": ((replace(BY_NAME["postgres.cpu"], labels={"name": "*"}), "name"),),
     "throttled": ((replace(BY_NAME["postgres.throttled"], labels={"name": "*"}), "name"),),
-    "replication": tuple(
-        (BY_NAME[name], label)
-        for name, label in (("replica.lag", "server"), ("mongo.lag", "member"))
-        if name in BY_NAME
-    ),
+    "replication": ((BY_NAME["replica.lag"], "server"), (BY_NAME["mongo.lag"], "member")),
     "mongo_ops": ((BY_NAME["mongo.ops"], "member"),),
 }
 
