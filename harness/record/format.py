@@ -4,7 +4,8 @@
     requests-<w>.rows        worker w's requests, 40 bytes each (below), appended about twice a second
     requests-<w>.jsonl       names of worker w's operation and outcome codes, each written before the first row that uses it
     requests.parquet         all workers' rows; made by the first reader after the run ended, the .rows are then removed
-    samples*.jsonl           one line a tick and probe: {"at_s": s, "probe": name, "took_s": s, "samples": [[metric, labels, value], …]}
+    samples*.jsonl           one line a tick and probe: {"at_s": s, "probe": name, "took_s": s, "samples": [[metric, labels, value], …]};
+                             a sample that was measured at another time than the tick's has that as a fourth
     samples.parquet          the same, flat; made together with requests.parquet, the .jsonl are then removed
     events*.jsonl            one line an event: {"at_s": s, "kind": …, "text": …, "fields": {…}}
     offered.json             arrivals scheduled, per operation and second of traffic

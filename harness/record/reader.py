@@ -40,7 +40,7 @@ FROM request_rows
 """
 
 _FLATTEN_SAMPLES = """
-SELECT at_s, probe, sample ->> '$[0]' AS metric, CAST(sample -> '$[1]' AS VARCHAR) AS labels, CAST(sample -> '$[2]' AS DOUBLE) AS value
+SELECT coalesce(CAST(sample -> '$[3]' AS DOUBLE), at_s) AS at_s, probe, sample ->> '$[0]' AS metric, CAST(sample -> '$[1]' AS VARCHAR) AS labels, CAST(sample -> '$[2]' AS DOUBLE) AS value
 FROM (SELECT at_s, probe, unnest(samples) AS sample FROM tick_lines)
 """
 

@@ -82,8 +82,16 @@ class SampleWriter:
         self._lines = JsonLines(folder / f"{stem}.jsonl")
 
     def append(self, probe: str, at_s: float, took_s: float, samples: Iterable[Sample]) -> None:
-        """Append one tick of one probe; all its samples bear the tick's time."""
-        rows = [[sample.metric, dict(sample.labels), sample.value] for sample in samples]
+        """Append one tick of one probe. Its samples bear the tick's time, unless they were measured at another."""
+        rows = [
+            [
+                sample.metric,
+                dict(sample.labels),
+                sample.value,
+                *([] if sample.at_s == at_s else [round(sample.at_s, 6)]),
+            ]
+            for sample in samples
+        ]
         self._lines.append({"at_s": round(at_s, 6), "probe": probe, "took_s": round(took_s, 6), "samples": rows})
 
     def close(self) -> None:

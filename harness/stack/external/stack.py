@@ -10,7 +10,7 @@ from typing import Any, Self
 from harness import dataset as datasets
 from harness.errors import StackError, UsageError
 from harness.model import Dataset, Topology
-from harness.stack.external import addresses, dsn
+from harness.stack.external import addresses, dsn, exporters
 from harness.stack.external.addresses import Addresses
 from harness.stack.external.postgres import ExternalPostgres
 from harness.stack.external.server import ExternalServer
@@ -66,7 +66,9 @@ class ExternalStack:
                     say=say,
                 )
                 postgres = closing.enter_context(taken)
-            yield cls(postgres=postgres)
+            stack = cls(postgres=postgres)
+            exporters.parse(named.prometheus, list(stack.servers))  # a wrong one is told before the load begins
+            yield stack
 
     @property
     def postgres(self) -> Endpoint | None:

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 from harness.errors import Exit
+from harness.probes.process import tree_of
 from tests.integration.command import Command, Place, ask
-from tests.integration.external.conftest import SECRET, OwnServer
+from tests.integration.external.conftest import HOST, SECRET, OwnServer
 
 pytestmark = pytest.mark.server
 
@@ -86,6 +94,63 @@ def test_what_is_not_measured_is_unknown_and_never_passes(own: OwnServer, place:
     assert "may not create databases" in command.printed
     assert "seeded fixtures.collectibles at scale 0.02 in " in command.printed
     assert "work_mem" not in command.printed, "4096kB are 4MB"
+    assert told_secret(place) == []
+
+
+@contextmanager
+def exporter(own: OwnServer) -> Iterator[int]:
+    """An exporter that tells of the server's processes what cAdvisor would, to whoever has the password; its port."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.headers.get("Authorization") != f"Basic {b64encode(f'me:{SECRET}'.encode()).decode()}":
+                self.send_error(401)
+                return
+            used_s = tree_of(own.server.pid).cpu_s()
+            lines = [
+                f'container_cpu_usage_seconds_total{{cpu="total",id="/1",name="shop-db"}} {used_s} {time.time_ns() // 10**6}',
+                'container_cpu_usage_seconds_total{cpu="total",id="/2",name="postgres"} 1e9',
+                "machine_cpu_cores 2",
+            ]
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write("\n".join(lines).encode() + b"\n")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer((HOST, 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_an_exporter_makes_the_cpu_known(own: OwnServer, place: Place) -> None:
+    marked(own, place)
+    with exporter(own) as port:
+        source = f"http://me:{quote(SECRET, safe='')}@{HOST}:{port}/metrics#name=shop-db"
+        place.environment["FLASHCROWD_PROMETHEUS"] = source
+        used_s = tree_of(own.server.pid).cpu_s()
+        command, folder = run(place, "busy-writer")
+        used_s = tree_of(own.server.pid).cpu_s() - used_s
+    verdict = json.loads((folder / "verdict.json").read_text())
+    assert (verdict["status"], command.process.returncode) == ("pass", Exit.FINE), command.printed
+    found = {one["name"]: one for one in verdict["variants"]["before"]["symptoms"]}
+    assert found["busy"]["held"] is True
+    [(first, last, count, names)] = ask(
+        folder / "before",
+        "SELECT min(value), max(value), count(*), count(DISTINCT labels) FROM samples WHERE metric = 'container_cpu_usage_seconds_total'",
+    )
+    assert isinstance(first, float) and isinstance(last, float) and isinstance(count, int)
+    assert 0 < last - first <= used_s, "no more than the server used by another reckoning"
+    assert count >= 4 and names == 1
+    assert ask(
+        folder / "before", "SELECT DISTINCT value FROM samples WHERE metric = 'flashcrowd_cpu_allotment_cores'"
+    ) == [(2.0,)]
     assert told_secret(place) == []
 
 
