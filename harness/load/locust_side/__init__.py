@@ -12,7 +12,7 @@ source.py      what gives an operation its connection: the interface that every 
 supply.py      makes the sources: a worker's share of the application's connections
 pool.py        the application server's connection pool
 driver.py      asyncpg and psycopg behind four functions
-readers.py     the replicas that take reads, as a driver of one pool
+readers.py     the replicas that take reads, as a driver of one pool, reader_pool.py
 mongo.py       MongoDB: the driver's client, and what a request waited for its connections
 outcome.py     how an exception is named; mongo_outcome.py those of PyMongo
 engine.py      one per process: the loop's thread, and the service on Locust's side that records and reports

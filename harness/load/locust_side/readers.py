@@ -1,4 +1,5 @@
-"""The replicas that take reads, as a driver of one pool: a new connection goes to the replica that has the fewest.
+"""The replicas that take reads, as a driver of one pool: a new connection goes to the replica that has the fewest, and requests
+take turns.
 
 When the list of replicas changes, a connection to one that left it, and what another has beyond its share, counts as not
 usable any more: its pool closes it when it comes back and opens one elsewhere. So a replica that joined gets its part of the
@@ -33,6 +34,7 @@ class Readers:
         self._of: dict[Any, str] = {}
         self._retired: set[Any] = set()
         self._dsns: tuple[str, ...] = ()
+        self._turn = 0
         self.use(dsns)
 
     def use(self, dsns: Sequence[str]) -> None:
@@ -51,6 +53,29 @@ class Readers:
             else:
                 kept[dsn] += 1
 
+    @property
+    def turn(self) -> str:
+        """The replica whose turn it is to take a request."""
+        return self._dsns[self._turn % len(self._dsns)]
+
+    def took(self) -> None:
+        """A request was taken: it is the next one's turn."""
+        self._turn += 1
+
+    def of(self, connection: Any) -> str | None:
+        """Which replica a connection is to; None for one that was forgotten."""
+        return self._of.get(connection)
+
+    def retire_one_too_many(self, connection: Any) -> None:
+        """Count a connection as not usable any more if its replica has more than its share and another has less.
+
+        So a replica that was away gets its part of a full pool again.
+        """
+        counts = self.open()
+        own = self._of.get(connection)
+        if own is not None and counts.get(own, 0) > min(counts.values()) + 1:
+            self._retired.add(connection)
+
     def open(self) -> dict[str, int]:
         """How many connections each replica of the list has, those being opened and none that are retired counted."""
         self._forget_lost()
@@ -62,6 +87,7 @@ class Readers:
 
         :raises Exception: what the driver raised for the first of them, where all refuse
         """
+        self.took()
         counts = self.open()
         refused: Exception | None = None
         for dsn in sorted(counts, key=lambda dsn: counts[dsn]):

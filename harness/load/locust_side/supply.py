@@ -10,6 +10,7 @@ from typing import Protocol
 from harness.errors import DefinitionError
 from harness.load.locust_side.driver import Driver, driver_for
 from harness.load.locust_side.pool import Pool
+from harness.load.locust_side.reader_pool import ReaderPool
 from harness.load.locust_side.readers import Readers
 from harness.load.locust_side.source import Database, Source, Use
 from harness.load.plan import DSN_VARIABLE, MONGO_VARIABLE, READERS_VARIABLE
@@ -80,10 +81,10 @@ class WorkerSupply:
             )
 
             return MongoSource(self._mongo, application, size_of(application.mongo.pool_size or application.pool_size))
-        driver = self._readers if use.reads else self._primary
-        assert driver is not None, "made for every database that is in use"
-        size = size_of(application.reader_pool_size if use.reads else application.pool_size)
-        return Pool(driver, size, application.pool_wait_limit_s)
+        assert self._primary is not None and self._readers is not None, "made for every database that is in use"
+        if use.reads:
+            return ReaderPool(self._readers, size_of(application.reader_pool_size), application.pool_wait_limit_s)
+        return Pool(self._primary, size_of(application.pool_size), application.pool_wait_limit_s)
 
 
 def _address(variable: str, what: str) -> str:
