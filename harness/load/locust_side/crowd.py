@@ -29,6 +29,8 @@ from harness.record.format import ATTEMPT_BITS
 
 #: Arrivals are turned into Python numbers in portions, so that an hour's schedule does not sit in memory as objects.
 PORTION = 4096
+#: A task that was told to end and has not is told again after this long.
+CANCEL_AGAIN_S = 1.0
 
 Operation = Callable[[Any, "Arrival"], Awaitable[None]]
 
@@ -277,9 +279,10 @@ class Crowd:
         deadline = now_ns() + round(drain_s * 1e9)
         while self.tally.in_flight and now_ns() < deadline:
             await asyncio.sleep(0.02)
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        while tasks := list(self._tasks):
+            for task in tasks:
+                task.cancel()
+            # Again, if need be: a driver that waits with a timeout may swallow a cancellation (cpython#86296, up to 3.11).
+            await asyncio.wait(tasks, timeout=CANCEL_AGAIN_S)
         for source in self.sources:
             await source.close()

@@ -1,6 +1,7 @@
 """The crowd: every arrival begun, never early; each request recorded with its four times, whatever becomes of it."""
 
 import asyncio
+import contextlib
 from collections import Counter
 from dataclasses import replace
 from time import monotonic_ns
@@ -11,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from harness.load.arrivals import schedule
+from harness.load.locust_side import crowd as crowd_module
 from harness.load.locust_side.crowd import Arrival, Crowd, Operation
 from harness.load.locust_side.readers import Readers
 from harness.load.locust_side.recorder import Recorder
@@ -116,6 +118,20 @@ async def test_what_is_in_flight_at_the_end_is_cut_off_and_recorded() -> None:
     rows = await carry(crowd, recorder, hangs, drain_s=0.05)
     assert outcomes(rows, recorder) == {"cut_off": len(schedule(OPEN, 1))}
     assert (rows["acquired"] != NOT_REACHED).sum() == 3
+    assert driver.open == 0
+
+
+async def test_what_swallows_its_cancellation_is_cut_off_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crowd_module, "CANCEL_AGAIN_S", 0.01)
+    crowd, recorder, driver = make(application=Application(pool_size=3))
+
+    async def stubborn(db: Any, arrival: Arrival) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+        await asyncio.sleep(60)
+
+    rows = await carry(crowd, recorder, stubborn, drain_s=0.05)
+    assert outcomes(rows, recorder) == {"cut_off": len(schedule(OPEN, 1))}
     assert driver.open == 0
 
 
