@@ -30,8 +30,9 @@ probes               Our closed select with everything recorded ÷ the workers a
 disk                 Bytes per request of the files that workers append to, and of the Parquet file made of them.
 deadlocks            The crafting burst before its fix, shortened, another seed each run: runs in which clients, the
                      server's log and its counter have not counted the same deadlocks. A bench without a deadlock fails.
-stack                The crafting burst's server with its whole dataset: from nothing to taking connections, the dataset
-                     being cached, and back to the seeded state. No ratios but seconds.
+stack                The crafting burst's server with its whole dataset, and a replica set of three with all players: from
+                     nothing to taking connections, the dataset being cached, and back to the seeded state. No ratios but
+                     seconds.
 containers           Where a Docker engine answers, with the images that ``flashcrowd images build`` makes: seconds from
                      nothing to the first answer of a PostgreSQL alone, to a replica set of three whose members have their
                      states, to the crafting burst's stack with its whole dataset, and until one more replica takes reads;

@@ -85,6 +85,7 @@ class EmbeddedMember:
         self.down_on_purpose = False
         shutil.rmtree(self._instance.data, ignore_errors=True)
         copy_tree(seeded, self._instance.data)
+        self._how.account.own(self._instance.data)  # not every way of copying keeps the owner
         self.log_file.unlink(missing_ok=True)
 
     def launch(self) -> None:
@@ -106,13 +107,14 @@ class EmbeddedMember:
         :param may_move: whether it may take another port where somebody got its own; else that port is waited for
         :raises StackError: it did not come up
         """
-        begun = time.monotonic()
-        for attempt in range(1, 1000):
+        begun, tried = time.monotonic(), 0
+        while True:
             try:
                 replica_set.answers(self.host, self.check_coming_up)
                 return
             except AddressInUse as error:
-                given_up = attempt == PORTS_TRIED if may_move else time.monotonic() - begun > SAME_PORT_S
+                tried += 1
+                given_up = tried == PORTS_TRIED if may_move else time.monotonic() - begun > SAME_PORT_S
                 if given_up:
                     raise StackError(f"port {self.port}, on which {self.name} is to listen, is taken") from error
             if may_move:
@@ -175,8 +177,9 @@ class EmbeddedMember:
 
         :raises StackError: it is down
         """
+        mongod = self._running()
         self.down_on_purpose = True
-        self._running().signal(signal.SIGSTOP)
+        mongod.signal(signal.SIGSTOP)
 
     def resume(self) -> None:
         """Let it go on.
@@ -192,8 +195,8 @@ class EmbeddedMember:
         A mongod that is told to stop while a failpoint holds an index build can spin on a core for ever, so failpoints are
         released first.
         """
-        self.down_on_purpose = True
         mongod = self._running()
+        self.down_on_purpose = True
         mongod.signal(signal.SIGCONT)  # a paused one would not hear
         with suppress(PyMongoError):  # one that does not answer is killed below
             release_failpoints(self.host)
@@ -202,8 +205,9 @@ class EmbeddedMember:
 
     def kill(self) -> None:
         """End it as a power cut does."""
+        mongod = self._running()
         self.down_on_purpose = True
-        self._running().kill()
+        mongod.kill()
 
     def start(self) -> None:
         """Start it again on the files that it has, and wait until it answers; it joins the set by itself.

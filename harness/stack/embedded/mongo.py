@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -147,10 +148,13 @@ def _start(members: Sequence[EmbeddedMember], seeded: Path, *, may_move: bool) -
 
     :param may_move: whether a member may take another port where somebody got its own
     """
-    for member in members:
+
+    def begin(member: EmbeddedMember) -> None:
         member.fill(seeded)
-    for member in members:
         member.launch()
+
+    with ThreadPoolExecutor(max_workers=len(members)) as pool:  # one starts while the files of another are copied
+        list(pool.map(begin, members))
     for member in members:
         member.await_answer(may_move=may_move)
 

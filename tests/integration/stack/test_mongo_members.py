@@ -106,6 +106,10 @@ def test_a_member_that_died_is_told_with_its_last_lines(
     assert died.startswith("mongo-3: ")
     assert "SIGKILL" in died
     assert "Connection" in died  # of its log, in words
+    for action in (third.pause, third.stop, third.kill):  # what cannot be done hides no death
+        with pytest.raises(StackError, match="mongo-3 is down already"):
+            action()
+    assert mongo_stack.check_alive() == died
     third.start()
     assert mongo_stack.check_alive() is None
     await_true("it to be a secondary", lambda: state(direct["mongo-3"]) == "secondary")
