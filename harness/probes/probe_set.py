@@ -16,7 +16,7 @@ from harness.probes.connection import STATEMENT_TIMEOUT_S, ProbeConnection, sql
 from harness.probes.database import DatabaseProbe
 from harness.probes.deadlocks import DeadlockProbe
 from harness.probes.harness import HarnessProbe
-from harness.probes.mongo import mongo_probes
+from harness.probes.mongo import MongoProbes, mongo_probes
 from harness.probes.probe import FAILURES, Probe
 from harness.probes.prometheus_source import PrometheusProbe
 from harness.probes.replicas import ReplicaProbes
@@ -77,9 +77,11 @@ async def all_probes(stack: Stack, folder: Path, origin: Origin) -> AsyncIterato
     :raises StackError: no member of the replica set answers
     """
     async with AsyncExitStack() as closing:
-        probes: list[Probe] = [HarnessProbe(), UsageProbe(lambda: footprints(stack))]
+        usage = UsageProbe(lambda: footprints(stack), lambda: None if mongo is None else mongo.replication.primary)
+        probes: list[Probe] = [HarnessProbe(), usage]
         notes: list[str] = []
         postgres: PostgresProbes | None = None
+        mongo: MongoProbes | None = None
         if stack.postgres is not None:
             postgres = await closing.enter_async_context(postgres_probes(stack.postgres, folder, origin))
             probes += postgres.probes

@@ -27,30 +27,34 @@ class UsageProbe:
     """CPU, memory, throttling and allotment of every server.
 
     :param servers: asked at every tick, since servers come and go
+    :param primary: likewise which of them is the primary of the replica set now; None: none, or nobody knows
     """
 
     name = "usage"
 
-    def __init__(self, servers: Callable[[], Footprints]) -> None:
-        self._servers = servers
+    def __init__(self, servers: Callable[[], Footprints], primary: Callable[[], str | None] = lambda: None) -> None:
+        self._servers, self._primary = servers, primary
         self._known: dict[str, _Measured] = {}
 
     async def sample(self, at_s: float) -> list[Sample]:
         """``container_cpu_usage_seconds_total``, ``container_memory_working_set_bytes``, ``container_cpu_cfs_*``,
-        ``container_spec_memory_limit_bytes``, ``container_oom_events_total``, ``flashcrowd_cpu_allotment_cores``.
+        ``container_spec_memory_limit_bytes``, ``container_oom_events_total``, ``flashcrowd_cpu_allotment_cores``; of a replica
+        set's primary ``flashcrowd_primary_cpu_seconds_total``.
 
         :raises Unmeasured: none of the servers could be measured
         """
-        servers = self._servers()
+        servers, primary = self._servers(), self._primary()
         self._known = {name: known for name, known in self._known.items() if name in servers}
         samples: list[Sample] = []
         why: Unmeasured | None = None
         for name, ask in servers.items():
             try:
-                values = await self._values(name, ask)
+                values = dict(await self._values(name, ask))
             except Unmeasured as error:
                 why = why or error
                 continue
+            if name == primary:
+                values["flashcrowd_primary_cpu_seconds_total"] = values.get("container_cpu_usage_seconds_total")
             samples += [
                 Sample(at_s=at_s, metric=metric, value=value, labels={"name": name})
                 for metric, value in values.items()

@@ -16,6 +16,16 @@ SERIES: tuple[Series, ...] = (
         combine=Combine.MAX,
     ),
     Series(
+        name="mongo.primary_cpu",
+        unit="ratio",
+        meaning="CPU of the member that is the primary at the time as a share of the cores it is allotted",
+        kind=Kind.RATE,
+        metric="flashcrowd_primary_cpu_seconds_total",
+        labels={"name": "mongo-*"},
+        per="flashcrowd_cpu_allotment_cores",
+        combine=Combine.MAX,
+    ),
+    Series(
         name="mongo.memory",
         unit="B",
         meaning="memory of the member that uses the most: of a container without file pages not used lately, of a child process its private memory",

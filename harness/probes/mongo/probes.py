@@ -26,10 +26,12 @@ UNAUTHORIZED = 13
 class MongoProbes:
     """The probes of a replica set.
 
+    :param replication: the one that knows which member is the primary
     :param notes: what is not measured here, and why
     """
 
     probes: tuple[Probe, ...]
+    replication: ReplicationProbe
     notes: tuple[str, ...] = ()
 
 
@@ -47,7 +49,8 @@ async def mongo_probes(replica_set: ReplicaSet, folder: Path, origin: Origin) ->
         for connection in connections:
             closing.push_async_callback(connection.close)
         await _see_that_one_answers(replica_set, connections)
-        asking: list[Probe] = [*(MemberProbe(one) for one in connections), ReplicationProbe(connections)]
+        replication = ReplicationProbe(connections)
+        asking: list[Probe] = [*(MemberProbe(one) for one in connections), replication]
         notes: list[str] = []
         probes: list[Probe] = []
         for probe in asking:
@@ -66,7 +69,7 @@ async def mongo_probes(replica_set: ReplicaSet, folder: Path, origin: Origin) ->
         unread = [member.name for member in replica_set.members if member.log_file is None]
         if unread:
             notes.append(f"the log of {', '.join(unread)} cannot be read here: slow operations there are not counted")
-        yield MongoProbes(probes=tuple(probes), notes=tuple(notes))
+        yield MongoProbes(probes=tuple(probes), replication=replication, notes=tuple(notes))
 
 
 async def _see_that_one_answers(replica_set: ReplicaSet, connections: Sequence[MemberConnection]) -> None:

@@ -44,11 +44,15 @@ class Answer:
 
 
 class ReplicationProbe:
-    """States and lag of all members."""
+    """States and lag of all members.
+
+    :ivar primary: which member is the primary, as of the last tick; None: none, or nobody answered
+    """
 
     name = "mongo-replication"
 
     def __init__(self, members: Sequence[MemberConnection]) -> None:
+        self.primary: str | None = None
         self._members = {member.name: member for member in members}
         self._asking = Asking(self._members, _status)
         self._heart = Heart(self._members)
@@ -62,6 +66,7 @@ class ReplicationProbe:
         # A member whose tickets are all taken answers questions about itself, but its documents cannot be read.
         found, beats = await asyncio.gather(self._asking.ask(), self._heart.read())
         answers = {name: Answer(status) for name, status in found.items()}
+        self.primary = None
         if not answers:
             raise Unmeasured("no member of the replica set answers")
         for name, answer in answers.items():
@@ -69,6 +74,7 @@ class ReplicationProbe:
         primaries = {name: one for name, one in answers.items() if one.status["myState"] == PRIMARY}
         # Cut off from the others, a former primary may not know that it is none any more: the later term is right.
         primary = max(primaries, key=lambda name: primaries[name].status.get("term", 0), default=None)
+        self.primary = primary
         values = list(self._states(answers, primary))
         if primary is not None:
             values += self._lags(answers, primary)

@@ -15,6 +15,7 @@ judgement.py   the verdict table and the sentence on top of it
 operations.py  exact figures of each operation
 deadlocks.py   deadlocks, distinct by shape; graph.py draws their lock graph
 blocking.py    the deepest tree of waiting sessions
+slow_operations.py  the slowest operations that MongoDB's members logged
 statements.py  statements of the variants beside one another; plans.py their plans
 environment.py what the figures were measured on
 embed.py       data and code inside HTML: escaping, content security policy

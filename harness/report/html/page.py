@@ -33,6 +33,7 @@ from harness.report.html import (
     operations,
     requests,
     sampled,
+    slow_operations,
     statements,
 )
 from harness.report.html.axis import Axis, axis_of, bands, marks
@@ -106,6 +107,7 @@ def render(verdict: Verdict, runs: Sequence[Run]) -> str:
         deadlocks=[deadlocks.deadlocks(side.run) if side.run else None for side in shown],
         blocking=[blocking.blocking(side.run) if side.run else None for side in shown],
         blocking_recorded=[side.run is not None and blocking.was_recorded(side.run) for side in shown],
+        slow=[slow_operations.slow_operations(side.run) if side.run else None for side in shown],
         statements=statements.statements(shown),
         statements_missing=statements.not_recorded(shown),
         figure_columns=operations.columns(),

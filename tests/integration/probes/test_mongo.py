@@ -277,6 +277,7 @@ async def test_a_primary_that_steps_down(probes: MongoProbes, members: dict[str,
     try:
         await _step_up(members["mongo-2"])
         await until(lambda: led_by("mongo-2"))
+        assert probes.replication.primary == "mongo-2"
         assert (await members["mongo-2"].admin.command({"hello": 1}))["isWritablePrimary"]
     finally:
         await _step_up(members["mongo-1"])

@@ -89,6 +89,18 @@ async def test_cores_that_are_allotted_anew_are_seen() -> None:
     assert await _by_server(probe, CORES) == {"postgres": 2.0}
 
 
+async def test_the_primary_is_who_is_it_now() -> None:
+    primary: str | None = "mongo-1"
+    asked = {name: lambda: _footprint(os.getpid()) for name in ("mongo-1", "mongo-2")}
+    probe = UsageProbe(lambda: asked, lambda: primary)
+    found = await _by_server(probe, "flashcrowd_primary_cpu_seconds_total")
+    assert set(found) == {"mongo-1"}
+    primary = "mongo-2"
+    assert set(await _by_server(probe, "flashcrowd_primary_cpu_seconds_total")) == {"mongo-2"}
+    primary = None
+    assert await _by_server(probe, "flashcrowd_primary_cpu_seconds_total") == {}
+
+
 async def test_where_nothing_can_be_read_nothing_is_said() -> None:
     probe = UsageProbe(lambda: {"postgres": lambda: None})
     assert await probe.sample(1.0) == []

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from harness.record import format as layout
 from harness.record.reader import Run
 from harness.report.html.page import render
 from harness.verdict import combine, judge
@@ -95,3 +96,25 @@ def test_a_server_has_one_colour_in_all_charts(builder: RunBuilder) -> None:
     assert (
         len({colors["cpu"][name] for name in ("mongo-1", "mongo-2", "postgres", "generator.cpu", "harness.cpu")}) == 5
     )
+
+
+def test_slow_operations_are_listed_the_slowest_first(builder: RunBuilder) -> None:
+    builder.every_second("mongo-log", "flashcrowd_log_slow_operations_total", [2.0, 40.0], member="mongo-1")
+    run = builder.write()
+    lines = [
+        {"at_s": 1.5, "member": "mongo-1", "took_s": took_s, "namespace": "crowd.players", "plan": "COLLSCAN",
+         "keys_examined": 0, "documents_examined": 600, "command": command}
+        for took_s, command in ((0.2, "{}"), (1.25, '{"find": "<b>players"}'))
+    ]  # fmt: skip
+    (run.folder / layout.SLOW_OPERATIONS).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    page = render(combine("crafting-burst", [judge(run)]), [run])
+    section = page[page.index('<section id="slow"') : page.index("</section>", page.index('<section id="slow"'))]
+    assert "38 logged as slow" in section
+    assert section.index("1.25 s") < section.index("200 ms")
+    assert "&lt;b&gt;players" in section
+    assert "0 keys, 600 documents" in section
+
+
+def test_without_a_log_of_mongodb_there_is_no_such_section(builder: RunBuilder) -> None:
+    run = builder.write()
+    assert 'id="slow"' not in render(combine("crafting-burst", [judge(run)]), [run])
