@@ -28,6 +28,7 @@ from harness.stack.embedded import mongod_program as programs
 from harness.stack.embedded import port as ports
 from harness.stack.embedded.mongod import Mongod
 from harness.stack.embedded.sweep import sweep
+from tests.folders import let_through
 from tests.integration.stack.conftest import ROOT, gone, listens
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("place", "cache")]
@@ -41,8 +42,7 @@ SCALE = 0.001
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache that the tests hand on to each other."""
     folder = tmp_path_factory.mktemp("kept")
-    for path in (folder, *folder.parents[:2]):
-        path.chmod(0o755)  # the servers' user must get through
+    let_through(folder)
     return folder
 
 

@@ -19,6 +19,7 @@ from harness.stack.embedded import account as accounts
 from harness.stack.embedded import binaries as programs
 from harness.stack.embedded import instance as instances
 from harness.stack.embedded import server as servers
+from tests.folders import let_through
 from tests.integration.stack.conftest import SCALE
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("place")]
@@ -47,8 +48,7 @@ def seedings(tmp_path: Path, recipe: template.Recipe, monkeypatch: pytest.Monkey
 def kept_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache that tests hand on to each other, so that not each has to seed before it may damage."""
     folder = tmp_path_factory.mktemp("kept")
-    for path in (folder, *folder.parents[:2]):
-        path.chmod(0o755)  # the servers' user must get through
+    let_through(folder)
     return folder / "cache"
 
 

@@ -49,6 +49,7 @@ def test_a_named_one_is_taken(tmp_path: Path, account: accounts.Account, monkeyp
     ],
     ids=["library missing", "silent", "another program"],
 )
+from tests.folders import let_through
 def test_one_that_does_not_run_is_named_with_its_reason(
     text: str, said: str, tmp_path: Path, account: accounts.Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -82,8 +83,7 @@ def test_where_there_is_none_it_says_what_to_install(
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a server as another user")
 def test_a_copy_is_run_where_the_servers_user_cannot_reach_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hidden, open_place = tmp_path / "hidden", tmp_path / "open"
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
+    let_through(tmp_path)
     hidden.mkdir(mode=0o700)
     open_place.mkdir(mode=0o755)
     path = program(hidden / "mongod", SAYS)
