@@ -11,6 +11,7 @@ import pytest
 from harness.errors import StackError
 from harness.stack.embedded import account as accounts
 from harness.stack.embedded import mongod_program as programs
+from tests.folders import let_through
 
 SAYS = "printf 'db version v%s\\nBuild Info: {}\\n' 7.0.5"
 
@@ -49,7 +50,6 @@ def test_a_named_one_is_taken(tmp_path: Path, account: accounts.Account, monkeyp
     ],
     ids=["library missing", "silent", "another program"],
 )
-from tests.folders import let_through
 def test_one_that_does_not_run_is_named_with_its_reason(
     text: str, said: str, tmp_path: Path, account: accounts.Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
