@@ -6,14 +6,14 @@ what, how much, the limit, and what to do about it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from harness.evaluation.samples import jitter_s, rate_begins
 from harness.evaluation.statistic import percentile
-from harness.evaluation.stretches import covered, stretches
+from harness.evaluation.stretches import stretches
 from harness.evaluation.window import traffic_window
 from harness.model import Event, Outcome
 from harness.record.actions import away, deeds
@@ -195,13 +195,12 @@ def _sampling(run: Run) -> Iterator[str]:
         probe = str(event.fields.get("probe", "?"))
         ticks.setdefault(probe, [])
         since[probe] = min(since.get(probe, event.at_s), float(str(event.fields.get("from_s", event.at_s))))
-    present = _without(away(run), window.begin_s, window.end_s)
     if not ticks:
         yield "nothing was sampled: no probe ticked even once; see the events and the run's logs folder"
     for probe, times in sorted(ticks.items()):
         # A server that joined has a probe from then on; one that was there from the beginning ticks then, or has a gap.
-        there = [(max(begin, since[probe]), end) for begin, end in present if end > since[probe]]
-        unseen = _unseen(np.array(times, dtype=np.float64), there, gap_s(run))
+        begin_s = max(window.begin_s, since[probe])
+        unseen = _unseen(times, begin_s, window.end_s, away(run), gap_s(run))
         if unseen > UNSAMPLED_LIMIT:
             yield (
                 f"probe {probe} measured nothing during {unseen:.0%} of the traffic, where {UNSAMPLED_LIMIT:.0%} is allowed"
@@ -209,23 +208,23 @@ def _sampling(run: Run) -> Iterator[str]:
             )
 
 
-def _without(away_s: list[tuple[float, float]], begin_s: float, end_s: float) -> list[tuple[float, float]]:
-    """A time without those at which a server was away on purpose."""
-    found = []
-    for gone_s, back_s in [*away_s, (end_s, end_s)]:
-        if min(gone_s, end_s) > begin_s:
-            found.append((begin_s, min(gone_s, end_s)))
-        begin_s = max(begin_s, back_s)
-    return found
+def _unseen(
+    times: Sequence[float], begin_s: float, end_s: float, away_s: list[tuple[float, float]], gap: float
+) -> float:
+    """The share of a time that lies in gaps between samples. A time at which a server was away on purpose is left out, of the
+    gaps and of the whole.
 
+    >>> _unseen([0, 1, 2, 3, 8, 9], 0, 10, [], 2.5), _unseen([0, 1, 2, 3, 8, 9], 0, 10, [(3.5, 7)], 2.5)
+    (0.5, 0.0)
+    """
 
-def _unseen(times: NDArray[np.float64], windows: list[tuple[float, float]], gap: float) -> float:
-    """The share of some stretches of time that no samples cover; 0 where there is no time."""
-    length_s = sum(end - begin for begin, end in windows)
-    seen_s = sum(
-        covered(times[(times >= begin) & (times <= end)], begin, end, gap) * (end - begin) for begin, end in windows
-    )
-    return 1 - seen_s / length_s if length_s > 0 else 0.0
+    def present(from_s: float, to_s: float) -> float:
+        return (to_s - from_s) - sum(max(0.0, min(back, to_s) - max(gone, from_s)) for gone, back in away_s)
+
+    edges = [begin_s, *(at_s for at_s in times if begin_s < at_s < end_s), end_s]
+    steps = [present(before, after) for before, after in pairwise(edges)]
+    whole_s = present(begin_s, end_s)
+    return sum(step for step in steps if step > gap) / whole_s if whole_s > 0 else 0.0
 
 
 def _why_gaps(run: Run, probe: str) -> str:

@@ -1,0 +1,21 @@
+"""The primary of the replica set dies, and another member takes over."""
+
+from dataclasses import replace
+
+from harness.model import Constant, Expect, Kill, Step, Symptom, Traffic, Variant
+from tests.incidents.saves.incident import INCIDENT as SAVES
+
+INCIDENT = replace(
+    SAVES,
+    name="failover",
+    title="The primary dies",
+    story="Saves fail until another member is elected.",
+    traffic=Traffic(phases=(Constant(name="steady", at_s=0, for_s=7, per_s=30),), mix={"save_progress": 1}),
+    variants=(Variant(name="before", story="As it was.", expect=Expect.SYMPTOMS),),
+    timeline=(Step(at_s=2, for_s=3, action=Kill(server="mongo-primary")),),
+    symptoms=(
+        Symptom(name="saves fail", criterion="errors(save_progress) > 0%", said="nothing could be saved"),
+        Symptom(name="a member is away", criterion="max(mongo.down) >= 1", said="the primary was gone"),
+    ),
+    thresholds=(),
+)
