@@ -9,9 +9,10 @@ import typer
 from rich.console import Console
 
 from harness.errors import StackError, UsageError
-from harness.stack.external import addresses, dsn, marker, objects, seeding
+from harness.stack.external import addresses, dsn, marker, mongo, mongo_marker, mongo_uri, objects, seeding
 from harness.stack.external.copies import Copies, beside
 from harness.stack.external.dsn import PostgresAddress
+from harness.stack.external.mongo_uri import MongoAddress
 from harness.stack.external.postgres import endpoint_of
 from harness.stack.external.session import session
 
@@ -22,7 +23,7 @@ def mark_command(
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="do not ask: for pipelines")] = False,
 ) -> None:
-    """Mark the database that FLASHCROWD_EXTERNAL_POSTGRES names as one that runs may load and destroy.
+    """Mark the databases that FLASHCROWD_EXTERNAL_POSTGRES and FLASHCROWD_EXTERNAL_MONGO name as ones that runs may load and destroy.
 
     `run --stack external` works on marked databases only. Nothing is asked of any other database.
 
@@ -32,18 +33,25 @@ def mark_command(
 
         flashcrowd mark --remove
     """
-    named = addresses.read().postgres
-    if named is None:
+    named = addresses.read()
+    if named.postgres is None and named.mongo is None:
         raise UsageError(
-            f"{addresses.POSTGRES_VARIABLE} names no database; set it, or {addresses.FILE_VARIABLE}, to "
-            "postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+            f"{addresses.POSTGRES_VARIABLE} and {addresses.MONGO_VARIABLE} name no database; set one, or "
+            f"{addresses.FILE_VARIABLE}, to postgresql://USER:PASSWORD@HOST:PORT/DATABASE or mongodb://…"
         )
-    address = dsn.parse(named, addresses.POSTGRES_VARIABLE)
     console = Console(highlight=False)
-    if remove:
-        _remove(address, console)
-    else:
-        _mark(address, console, yes=yes)
+    if named.postgres is not None:
+        address = dsn.parse(named.postgres, addresses.POSTGRES_VARIABLE)
+        if remove:
+            _remove(address, console)
+        else:
+            _mark(address, console, yes=yes)
+    if named.mongo is not None:
+        of_set = mongo_uri.parse(named.mongo, addresses.MONGO_VARIABLE)
+        if remove:
+            _remove_mongo(of_set, console)
+        else:
+            _mark_mongo(of_set, console, yes=yes)
 
 
 def _mark(address: PostgresAddress, console: Console, *, yes: bool) -> None:
@@ -76,6 +84,39 @@ def _remove(address: PostgresAddress, console: Console) -> None:
         markup=False,
         soft_wrap=True,
     )
+
+
+def _mark_mongo(address: MongoAddress, console: Console, *, yes: bool) -> None:
+    if address.database in mongo_marker.NEVER:
+        raise UsageError(f"{addresses.MONGO_VARIABLE} names database {address.database}, which is the server's own")
+    found = mongo.look_up(address)
+    with mongo.connected(found) as client:
+        database = client[found.database]
+        mongo.refuse_foreign(database, address.shown)
+        for line in _what_runs_do_to_mongo(found.database):
+            console.print(line, markup=False, soft_wrap=True)
+        _ask(f"Mark {address.shown}?", yes=yes)
+        mongo_marker.write(database, found.name)
+    console.print(f"marked: {address.shown} may be loaded and destroyed", markup=False, soft_wrap=True)
+
+
+def _remove_mongo(address: MongoAddress, console: Console) -> None:
+    found = mongo.look_up(address)
+    with mongo.connected(found) as client:
+        there = mongo_marker.remove(client[found.database])
+    said = f"not marked any more: {address.shown}; the dataset's collections are left as they are"
+    console.print(said if there else f"{address.shown} is not marked", markup=False, soft_wrap=True)
+
+
+def _what_runs_do_to_mongo(database: str) -> list[str]:
+    return [
+        f"A run on database {database} of this replica set will",
+        "  drop every collection that an earlier run made in it, and fill it with the incident's dataset,",
+        "  write a heartbeat into a database named flashcrowd, and drop it in the end,",
+        "  load the whole set as the incident says: others on it will feel it.",
+        f"Runs refuse as soon as {database} holds a collection that they did not make. The marker is a document in the "
+        f"collection {mongo_marker.COLLECTION}.",
+    ]
 
 
 def _what_runs_do(database: str) -> list[str]:

@@ -16,7 +16,7 @@ from harness.stack.embedded import account as accounts
 from harness.stack.embedded import binaries, mongod_program
 from harness.stack.embedded import instance as instances
 from harness.stack.embedded.cache import cache_folder
-from harness.stack.external import addresses, dsn
+from harness.stack.external import addresses, dsn, mongo_uri
 
 ENGINE_S = 5
 _FAILURES = (DockerException, requests.RequestException, OSError)
@@ -90,6 +90,8 @@ def own_servers() -> Finding:
         if named.postgres is not None:
             shown.append(dsn.parse(named.postgres, addresses.POSTGRES_VARIABLE).shown)
         shown += [dsn.parse(one, addresses.REPLICAS_VARIABLE).shown for one in named.replicas]
+        if named.mongo is not None:
+            shown.append(mongo_uri.parse(named.mongo, addresses.MONGO_VARIABLE).shown)
     except FlashcrowdError as error:
         return Finding(
             name=name, state=State.MISSING, said=_line(error), advice="set it right before using --stack external"

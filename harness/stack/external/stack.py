@@ -10,8 +10,9 @@ from typing import Any, Self
 from harness import dataset as datasets
 from harness.errors import StackError, UsageError
 from harness.model import Dataset, Topology
-from harness.stack.external import addresses, dsn, exporters
+from harness.stack.external import addresses, dsn, exporters, mongo_uri
 from harness.stack.external.addresses import Addresses
+from harness.stack.external.mongo import ExternalMongo
 from harness.stack.external.postgres import ExternalPostgres
 from harness.stack.external.server import ExternalServer
 from harness.stack.mongo import ReplicaSet
@@ -27,13 +28,16 @@ class ExternalStack:
 
     load_cores: tuple[int, ...] | None = None
 
-    def __init__(self, *, postgres: ExternalPostgres | None) -> None:
-        self._postgres = postgres
+    def __init__(self, *, postgres: ExternalPostgres | None, mongo: ExternalMongo | None) -> None:
+        self._postgres, self._mongo = postgres, mongo
         self._servers: dict[str, Server] = {}
         if postgres is not None:
             self._servers[postgres.endpoint.name] = ExternalServer(postgres.endpoint.name, Role.WRITER)
             for replica in postgres.replicas:
                 self._servers[replica.name] = ExternalServer(replica.name, Role.READER)
+        if mongo is not None:
+            for member in mongo.replica_set.members:
+                self._servers[member.name] = ExternalServer(member.name, Role.MEMBER)
 
     @classmethod
     @contextmanager
@@ -49,7 +53,7 @@ class ExternalStack:
         """
         named = addresses.read()
         _check_named(topology, named)
-        fixture = datasets.load(dataset)
+        fixture = datasets.load(dataset, topology)
         with ExitStack() as closing:
             postgres: ExternalPostgres | None = None
             if topology.postgres is not None and named.postgres is not None:
@@ -66,7 +70,12 @@ class ExternalStack:
                     say=say,
                 )
                 postgres = closing.enter_context(taken)
-            stack = cls(postgres=postgres)
+            mongo: ExternalMongo | None = None
+            if topology.mongo is not None and named.mongo is not None:
+                address = mongo_uri.parse(named.mongo, addresses.MONGO_VARIABLE)
+                of_set = ExternalMongo.up(topology.mongo, address, fixture, scale=scale, seed=seed, say=say)
+                mongo = closing.enter_context(of_set)
+            stack = cls(postgres=postgres, mongo=mongo)
             exporters.parse(named.prometheus, list(stack.servers))  # a wrong one is told before the load begins
             yield stack
 
@@ -83,7 +92,7 @@ class ExternalStack:
     @property
     def mongo(self) -> ReplicaSet | None:
         """The replica set; None: the topology has none."""
-        return None
+        return self._mongo.replica_set if self._mongo else None
 
     @property
     def servers(self) -> Mapping[str, Server]:
@@ -107,6 +116,8 @@ class ExternalStack:
         """
         if self._postgres is not None:
             self._postgres.reset()
+        if self._mongo is not None:
+            self._mongo.reset()
 
     def check_alive(self) -> str | None:
         """None: whether a server that is not ours lives is seen by clients and probes only."""
@@ -120,6 +131,8 @@ class ExternalStack:
         said: dict[str, Any] = {"provider": "external"}
         if self._postgres is not None:
             said["postgres"] = self._postgres.describe()
+        if self._mongo is not None:
+            said["mongo"] = self._mongo.describe()
         return said
 
 
@@ -135,7 +148,8 @@ def _check_named(topology: Topology, named: Addresses) -> None:
             f"--stack external: the incident has {wanted.replicas} replicas and {addresses.REPLICAS_VARIABLE} names "
             f"{len(named.replicas)}: name them all, with a blank between them"
         )
-    if topology.mongo is not None:
-        raise StackError(
-            "MongoDB servers of one's own cannot be taken yet: run the incident with --stack embedded or docker"
+    if topology.mongo is not None and named.mongo is None:
+        raise UsageError(
+            f"--stack external: {addresses.MONGO_VARIABLE} names no replica set; set it, or {addresses.FILE_VARIABLE}, to "
+            "mongodb://USER:PASSWORD@HOST:PORT/DATABASE"
         )
