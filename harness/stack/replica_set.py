@@ -37,23 +37,24 @@ Client = MongoClient[Mapping[str, Any]]
 Check = Callable[[], None]
 
 
-def initiate(hosts: Sequence[str], check: Check, **login: Any) -> None:
+def initiate(hosts: Sequence[str], check: Check, *, known_as: Sequence[str] | None = None, **login: Any) -> None:
     """Make a set of empty mongods that were started with ``--replSet`` and :data:`NAME`, and wait until it is whole.
 
     :param hosts: ``host:port`` of each, as all members and all clients reach it; the first becomes the primary
+    :param known_as: what they are called in the set's configuration, where that is something else
     :param login: further arguments of PyMongo's client
     :raises StackError: it did not come about
     """
     with _clients(hosts, login) as clients:
         for host, client in zip(hosts, clients, strict=True):
             _await_answer(host, client, check)
-        first = clients[0]
-        config = {"_id": NAME, "version": 1, "members": [_member(0, hosts[0])], "settings": SETTINGS}
+        first, names = clients[0], known_as or hosts
+        config = {"_id": NAME, "version": 1, "members": [_member(0, names[0])], "settings": SETTINGS}
         try:
             first.admin.command("replSetInitiate", config)
             _await("the first member to become the primary", lambda: _is_primary(first), check)
-            for number, host in enumerate(hosts[1:], 1):
-                _add(first, _member(number, host), check)
+            for number, name in enumerate(names[1:], 1):
+                _add(first, _member(number, name), check)
         except PyMongoError as error:
             raise StackError(f"the replica set could not be initiated at {', '.join(hosts)}: {error}") from error
         _await_whole(clients, check)
@@ -98,6 +99,19 @@ def answers(host: str, check: Check, **login: Any) -> None:
     """
     with _clients([host], login) as (client,):
         _await_answer(host, client, check)
+
+
+def release_failpoints(host: str) -> None:
+    """Turn off every failpoint of a mongod; nothing happens where it was started without them.
+
+    :raises PyMongoError: it does not answer
+    """
+    with direct(host) as client:
+        found: dict[str, Any] = client.admin.command("getParameter", "*")
+        for name, value in found.items():
+            kind, _, failpoint = name.partition(".")
+            if kind == "failpoint" and value.get("mode"):
+                client.admin.command("configureFailPoint", failpoint, mode="off")
 
 
 def notes() -> tuple[str, ...]:

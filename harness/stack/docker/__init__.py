@@ -2,8 +2,14 @@
 
 stack.py      the lifecycle: up, reset, logs, down
 postgres.py   the PostgreSQL of a stack: primary and replicas
+replicas.py   all replicas of a primary
 replica.py    one more replica, by base backup
 cluster.py    a dataset seeded once, kept as an archive of the data folder
+node.py       one PostgreSQL
+session.py    sessions of its superuser
+mongo.py      the replica set of a stack
+member.py     one mongod
+mongo_files.py  a dataset seeded once, kept as a mongod's files
 server.py     a server as the timeline acts upon it
 container.py  one container: create, start, how it died, remove
 network.py    a network of a stack's own

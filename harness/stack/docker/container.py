@@ -18,9 +18,13 @@ from harness.stack.docker.engine import FAILURES, Engine
 from harness.stack.docker.images import Image
 from harness.stack.docker.labels import Labels
 from harness.stack.docker.network import Network
+from harness.stack.embedded.mongod import LOG as MONGOD_LOG
+from harness.stack.embedded.mongod import last_lines as mongod_lines
 from harness.stack.processes import Identity
 
 PERIOD_US = 100_000  # of the CPU quota; the kernel's and Docker's default
+# A container competes with the machine's other processes as if it were one of them, but it has dozens: so much more.
+SHARES = 64 * 1024
 SHARED_MEMORY_BYTES = (
     1 << 30
 )  # parallel queries share memory through /dev/shm, of which a container gets 64 MB otherwise
@@ -28,6 +32,7 @@ STOP_S = 20
 SETTLE_S = 10.0  # the engine hears of a process's end a moment after it
 INSPECT_S = 1.0  # between two looks where the process itself cannot be seen
 SHOWN_LINES = 12
+POSTGRES_LOG = "postgres.log"
 KILLED = 137  # 128 + SIGKILL
 
 
@@ -168,10 +173,11 @@ class Container:
 
     def last_lines(self) -> str:
         """What the server said last, indented: in its log where it has one, else on its standard output."""
+        if (self.log / MONGOD_LOG).exists():
+            return mongod_lines(self.log)
         lines: list[str] = []
-        for name in ("postgres.log", "mongod.log"):
-            with suppress(OSError):
-                lines += (self.log / name).read_text(encoding="utf-8", errors="replace").splitlines()
+        with suppress(OSError):
+            lines = (self.log / POSTGRES_LOG).read_text(encoding="utf-8", errors="replace").splitlines()
         if not lines:
             with suppress(*FAILURES):
                 lines = self._api.logs(self._number, tail=SHOWN_LINES).decode(errors="replace").splitlines()
@@ -285,6 +291,7 @@ def create(place: Place, plan: Plan, address: str | None = None) -> Container:
     address = address or place.network.new_address()
     engine, allotment = place.engine, plan.allotment
     limits: dict[str, Any] = {"cpu_period": PERIOD_US, "cpu_quota": round(allotment.cpus * PERIOD_US)}
+    limits["cpu_shares"] = SHARES
     if allotment.cores is not None:
         limits["cpuset_cpus"] = ",".join(map(str, allotment.cores))
     if allotment.memory_bytes is not None:

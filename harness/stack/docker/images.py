@@ -53,6 +53,10 @@ class Image:
     origin: Origin
     made_of: str | None = None
 
+    def described(self) -> dict[str, str | None]:
+        """The object ``image`` of a server in run.json."""
+        return {"reference": self.reference, "id": self.id, "made_of": self.made_of}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:

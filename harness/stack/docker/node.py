@@ -56,7 +56,6 @@ class Node(DockerServer):
             allotment=allotment,
             await_ready=lambda: session.await_ready(container, passwords.superuser),
         )
-        self.allotment = allotment
         self.notes = notes
         self._passwords = passwords
         self._endpoint: Endpoint | None = None

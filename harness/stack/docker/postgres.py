@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any, Self
 
 import psycopg
@@ -127,13 +128,19 @@ class DockerPostgres:
         self._primary.mark_logs()
         self._replicas.follow_reset()
 
+    def save_logs(self, folder: Path) -> None:
+        """Copy what the servers logged since the last reset into ``folder``; what replicas logged into a folder of each."""
+        self._primary.save_logs(folder)
+        for node in self.nodes[1:]:
+            node.save_logs(folder / node.name)
+
     def describe(self) -> dict[str, Any]:
         """The object ``stack.postgres`` of run.json."""
         endpoint = self.endpoint
         return {
             "version": endpoint.version,
             "version_num": endpoint.version_num,
-            "image": {"reference": self._image.reference, "id": self._image.id, "made_of": self._image.made_of},
+            "image": self._image.described(),
             "settings": dict(self._settings),
             **_allotment(self._primary),
             "replicas": [

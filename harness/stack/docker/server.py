@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
-from harness.errors import StackError
-from harness.stack import cores as all_cores
+from harness.stack import cores
+from harness.stack.cores import Held
 from harness.stack.docker.container import Allotment, Container
 from harness.stack.stack import Footprint, Role, Stage
 
@@ -16,6 +15,7 @@ class DockerServer:
 
     :param await_ready: returns when the server takes connections, or raises StackError
     :ivar container: where it runs
+    :ivar allotment: what it was given at first
     """
 
     def __init__(
@@ -27,7 +27,7 @@ class DockerServer:
         self.down_on_purpose = False
         self.stages: tuple[Stage, ...] = ()
         self.cpus = allotment.cpus
-        self._allotment = allotment
+        self.allotment = allotment
         self._await_ready = await_ready
         self._cut_off = False
 
@@ -36,7 +36,7 @@ class DockerServer:
         main = self.container.main
         if main is None:
             return None
-        return Footprint(pid=main.pid, confined=True, cpus=self.cpus, memory_bytes=self._allotment.memory_bytes)
+        return Footprint(pid=main.pid, confined=True, cpus=self.cpus, memory_bytes=self.allotment.memory_bytes)
 
     def why_not(self, action: str) -> str | None:
         """None: containers can do all of it."""
@@ -97,23 +97,25 @@ class DockerServer:
 
         :raises StackError: it does not come back
         """
+        self.undo_limits()
+        if not self.container.state()["Running"]:
+            self.start()
+        self.down_on_purpose = False
+
+    def undo_limits(self) -> None:
+        """Let it go on, on the network, with what it was given at first; whether it runs is left as it is."""
         self.container.resume()
         if self._cut_off:
             self.rejoin()
-        if not self.container.state()["Running"]:
-            self.start()
-        if self.cpus != self._allotment.cpus:
-            self.set_cpus(self._allotment.cpus)
-        self.down_on_purpose = False
+        if self.cpus != self.allotment.cpus:
+            self.set_cpus(self.allotment.cpus)
 
     def how_it_died(self) -> str | None:
         """None while it lives or is down on purpose."""
         return None if self.down_on_purpose else self.container.how_it_died()
 
     def _cores_for(self, cpus: float) -> tuple[int, ...] | None:
-        held, own = self._allotment.cores, all_cores.own_cores()
-        if held is None or own is None or cpus <= len(held):
+        held = self.allotment.cores
+        if held is None or cpus <= len(held):
             return held
-        if cpus > len(own):
-            raise StackError(f"{self.name} cannot be allotted {cpus:g} cores: this machine gives {len(own)}")
-        return own[-math.ceil(cpus) :]
+        return cores.others(cpus, Held(cpus=self.allotment.cpus, cores=held))

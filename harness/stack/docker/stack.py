@@ -27,10 +27,13 @@ from harness.stack.docker.engine import Engine
 from harness.stack.docker.guard import guarded
 from harness.stack.docker.images import Image
 from harness.stack.docker.labels import Labels
+from harness.stack.docker.mongo import DockerMongo
 from harness.stack.docker.postgres import DockerPostgres
+from harness.stack.docker.server import DockerServer
 from harness.stack.embedded import account as accounts
 from harness.stack.embedded import instance as instances
 from harness.stack.mongo import ReplicaSet
+from harness.stack.mongod_options import check_parameters
 from harness.stack.postgres import Endpoint
 from harness.stack.postgres_settings import check_settings
 from harness.stack.stack import Server
@@ -43,10 +46,14 @@ class DockerStack:
     """
 
     def __init__(
-        self, *, postgres: DockerPostgres | None, load_cores: tuple[int, ...] | None, about: dict[str, Any]
+        self,
+        *,
+        postgres: DockerPostgres | None,
+        mongo: DockerMongo | None,
+        load_cores: tuple[int, ...] | None,
+        about: dict[str, Any],
     ) -> None:
-        self._postgres = postgres
-        self._about = about
+        self._postgres, self._mongo, self._about = postgres, mongo, about
         self.load_cores = load_cores
 
     @classmethod
@@ -61,26 +68,43 @@ class DockerStack:
         :raises DefinitionError: the dataset or a setting is wrong
         :raises StackError: a server did not come up
         """
-        asked = topology.postgres
-        if asked is None or topology.mongo is not None:
-            raise StackError("MongoDB does not run in containers yet: use --stack embedded")
-        check_settings(asked.settings)
-        check_settings(asked.replica_settings)
+        postgres, mongo = topology.postgres, topology.mongo
+        asked: list[float] = []
+        if postgres is not None:
+            check_settings(postgres.settings)
+            check_settings(postgres.replica_settings, field="replica_settings")
+            replica_cpus = postgres.cpus if postgres.replica_cpus is None else postgres.replica_cpus
+            asked += [postgres.cpus, *[replica_cpus] * postgres.replicas]
+        if mongo is not None:
+            check_parameters(mongo)
         fixture = datasets.load(dataset, topology)
-        replica_cpus = asked.cpus if asked.replica_cpus is None else asked.replica_cpus
-        split = cores.split([asked.cpus, *[replica_cpus] * asked.replicas], cores.own_cores(), quotas=True)
+        members = [] if mongo is None else [mongo.cpus] * mongo.members
+        split = cores.split([*asked, *members], cores.own_cores(), quotas=True)
         labels = Labels(stack=f"flashcrowd-{secrets.token_hex(4)}")
         with ExitStack() as closing:
             engine = closing.enter_context(engines.connect())
-            image = images.postgres_image(engine.client)
+            relational_image, document_image = _images(engine, topology)
             closing.enter_context(cores.process_held_to(split.load))
             folder = closing.enter_context(instances.make(accounts.for_servers()))
             closing.enter_context(guarded(labels, folder.folder))
             net = closing.enter_context(network.make(engine, labels))
             place = Place(engine=engine, network=net, labels=labels, folder=folder.log)
-            up = DockerPostgres.up(asked, fixture, image, place, scale=scale, seed=seed, held=split.servers, say=say)
+            relational: DockerPostgres | None = None
+            documents: DockerMongo | None = None
+            if postgres is not None and relational_image is not None:
+                held = split.servers[: len(asked)]
+                up = DockerPostgres.up(
+                    postgres, fixture, relational_image, place, scale=scale, seed=seed, held=held, say=say
+                )
+                relational = closing.enter_context(up)
+            if mongo is not None and document_image is not None:
+                theirs = split.servers[len(asked) :]
+                set_up = DockerMongo.up(
+                    mongo, fixture, document_image, place, scale=scale, seed=seed, held=theirs, say=say
+                )
+                documents = closing.enter_context(set_up)
             about = {"provider": "docker", "engine": engine.version(), "network": str(net.subnet)}
-            yield cls(postgres=closing.enter_context(up), load_cores=split.load, about=about)
+            yield cls(postgres=relational, mongo=documents, load_cores=split.load, about=about)
 
     @property
     def postgres(self) -> Endpoint | None:
@@ -95,12 +119,12 @@ class DockerStack:
     @property
     def mongo(self) -> ReplicaSet | None:
         """The replica set; None: the topology has none."""
-        return None
+        return None if self._mongo is None else self._mongo.replica_set
 
     @property
     def servers(self) -> Mapping[str, Server]:
         """Every server by its name."""
-        return {} if self._postgres is None else {node.name: node for node in self._postgres.nodes}
+        return {server.name: server for server in self._servers()}
 
     def why_not(self, action: str) -> str | None:
         """Why it cannot do ``add_replica``; None if it can."""
@@ -122,26 +146,29 @@ class DockerStack:
 
         :raises StackError: a server does not do it
         """
-        if self._postgres is not None:
-            self._postgres.reset()
+        for part in (self._postgres, self._mongo):
+            if part is not None:
+                part.reset()
 
     def check_alive(self) -> str | None:
         """None while all servers live that are not down on purpose, else how one died: exit status, want of memory, last
         log lines."""
-        nodes = () if self._postgres is None else self._postgres.nodes
-        return next((died for node in nodes if (died := node.how_it_died())), None)
+        return next((died for server in self._servers() if (died := server.how_it_died())), None)
 
     def save_logs(self, folder: Path) -> None:
         """Copy what the servers logged since the last reset into ``folder``; what replicas logged into a folder of each."""
-        if self._postgres is not None:
-            primary, *replicas = self._postgres.nodes
-            primary.save_logs(folder)
-            for node in replicas:
-                node.save_logs(folder / node.name)
+        for part in (self._postgres, self._mongo):
+            if part is not None:
+                part.save_logs(folder)
 
     def describe(self) -> dict[str, Any]:
         """The object ``stack`` of run.json."""
-        return {**self._about, "postgres": None if self._postgres is None else self._postgres.describe()}
+        parts = {"postgres": self._postgres, "mongo": self._mongo}
+        return {**self._about, **{name: part.describe() for name, part in parts.items() if part is not None}}
+
+    def _servers(self) -> tuple[DockerServer, ...]:
+        relational = () if self._postgres is None else self._postgres.nodes
+        return (*relational, *(() if self._mongo is None else self._mongo.members))
 
 
 def why_no_docker(topology: Topology) -> str | None:

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from pymongo.errors import PyMongoError
 
@@ -199,7 +198,7 @@ class EmbeddedMember:
         self.down_on_purpose = True
         mongod.signal(signal.SIGCONT)  # a paused one would not hear
         with suppress(PyMongoError):  # one that does not answer is killed below
-            release_failpoints(self.host)
+            replica_set.release_failpoints(self.host)
         if not mongod.terminate(STOP_S):
             mongod.kill()
 
@@ -248,16 +247,3 @@ class EmbeddedMember:
         if self._mongod is None or not self._mongod.lives():
             raise StackError(f"{self.name} is down already")
         return self._mongod
-
-
-def release_failpoints(host: str) -> None:
-    """Turn off every failpoint of a mongod; nothing happens where it was started without them.
-
-    :raises PyMongoError: it does not answer
-    """
-    with replica_set.direct(host) as client:
-        found: dict[str, Any] = client.admin.command("getParameter", "*")
-        for name, value in found.items():
-            kind, _, failpoint = name.partition(".")
-            if kind == "failpoint" and value.get("mode"):
-                client.admin.command("configureFailPoint", failpoint, mode="off")

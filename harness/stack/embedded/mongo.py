@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, Self
 
 from harness.dataset import Fixture
-from harness.errors import DefinitionError
 from harness.model import MongoReplicaSet
 from harness.stack import replica_set
 from harness.stack.cores import Held
@@ -27,8 +26,9 @@ from harness.stack.embedded import mongod_program as programs
 from harness.stack.embedded import port as ports
 from harness.stack.embedded.member import EmbeddedMember, How
 from harness.stack.mongo import Member, ReplicaSet
+from harness.stack.mongo_seeding import DATABASE
+from harness.stack.mongod_options import asked_parameters
 
-FAILPOINTS = "enableTestCommands"
 SEEDED = "seeded"  # beside the first member's files: what every member is put back to
 
 
@@ -56,7 +56,7 @@ class EmbeddedMongo:
                 Member(name=one.name, host=ports.HOST, port=one.port, cpus=one.held.cpus, log_file=one.log_file)
                 for one in self.members
             ),
-            database=mongo_template.DATABASE,
+            database=DATABASE,
             version=version,
             notes=tuple(notes),
         )
@@ -88,8 +88,7 @@ class EmbeddedMongo:
                 f"the memory of a member is not limited to {asked.memory_bytes / 1024**2:,.0f} MiB: that needs containers; "
                 f"its cache is limited to {asked.cache_bytes / 1024**2:,.0f} MiB"
             )
-        parameters = {**asked.parameters, **({FAILPOINTS: "true"} if asked.failpoints else {})}
-        how = How(program=program, account=account, cache_bytes=asked.cache_bytes, parameters=parameters)
+        how = How(program=program, account=account, cache_bytes=asked.cache_bytes, parameters=asked_parameters(asked))
         recipe = mongo_template.Recipe(fixture=fixture, scale=scale, seed=seed, program=program, account=account)
         with ExitStack() as closing:
             folders = [closing.enter_context(instances.make(account)) for _ in held]
@@ -165,15 +164,3 @@ def _start(members: Sequence[EmbeddedMember], seeded: Path, *, may_move: bool) -
     replica_set.adopt([member.host for member in members], check)
     for member in members:
         member.mark_log()
-
-
-def check_parameters(asked: MongoReplicaSet) -> None:
-    """Refuse what is the harness's own.
-
-    :raises DefinitionError: a parameter is
-    """
-    for name, value in asked.parameters.items():
-        if name == FAILPOINTS:
-            raise DefinitionError(
-                where="topology.mongo", field=f"parameters[{name!r}]", value=value, expected="said as failpoints=True"
-            )

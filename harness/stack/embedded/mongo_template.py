@@ -12,24 +12,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pymongo import WriteConcern
-from pymongo.errors import PyMongoError
-
 from harness.dataset import Fixture
 from harness.errors import StackError
-from harness.stack import replica_set
+from harness.stack import mongo_seeding, replica_set
 from harness.stack.embedded import cache
 from harness.stack.embedded import instance as instances
 from harness.stack.embedded import port as ports
 from harness.stack.embedded.account import Account
 from harness.stack.embedded.cache import Say, copy_tree
 from harness.stack.embedded.instance import Instance
-from harness.stack.embedded.mongod import OPLOG_MB, AddressInUse, Mongod, last_lines
+from harness.stack.embedded.mongod import AddressInUse, Mongod, last_lines
 from harness.stack.embedded.mongod_program import MongodProgram
 
-RECIPE = 1  # to be raised whenever this module puts something else into the files
-DATABASE = "crowd"
-CACHE_BYTES = 512 * 1024**2
 PORTS_TRIED = 5
 _STOP_S = 60.0  # a large dataset's last checkpoint on a slow disk
 
@@ -47,14 +41,8 @@ class Recipe:
     def made_of(self) -> dict[str, object]:
         """The same as JSON values; equal recipes give equal data."""
         return {
-            "recipe": RECIPE,
-            "module": self.fixture.module,
-            "version": self.fixture.version,
-            "files": self.fixture.fingerprint(),
-            "scale": self.scale,
-            "seed": self.seed,
+            **mongo_seeding.made_of(self.fixture, self.scale, self.seed),
             "mongod": self.program.version,
-            "oplog": OPLOG_MB,
             "machine": f"{platform.system()} {platform.machine()}",
         }
 
@@ -110,7 +98,7 @@ def _started(instance: Instance, recipe: Recipe, name: str | None) -> tuple[Mong
             account=recipe.account,
             port=port,
             replica_set=name,
-            cache_bytes=CACHE_BYTES,
+            cache_bytes=mongo_seeding.CACHE_BYTES,
             parameters={},
             cores=None,
         )
@@ -126,12 +114,6 @@ def _started(instance: Instance, recipe: Recipe, name: str | None) -> tuple[Mong
 
 
 def _seed(host: str, recipe: Recipe, instance: Instance) -> None:
-    try:
-        with replica_set.direct(host, socketTimeoutMS=None) as client:
-            # Alone it acknowledges at once: what is built here counts only once it is stopped in order, copied and checksummed.
-            database = client.get_database(DATABASE, write_concern=WriteConcern(w=1))
-            recipe.fixture.seed_mongo(database, recipe.scale, recipe.seed)
-    except PyMongoError as error:
-        raise StackError(
-            f"seeding {recipe.fixture.module} failed: {error}\nthe server's last lines:\n{last_lines(instance.log)}"
-        ) from error
+    mongo_seeding.seed_mongod(
+        host, recipe.fixture, scale=recipe.scale, seed=recipe.seed, last_lines=lambda: last_lines(instance.log)
+    )

@@ -23,6 +23,7 @@ from harness.stack.embedded import port as ports
 from harness.stack.embedded.account import Account
 from harness.stack.embedded.instance import Instance
 from harness.stack.embedded.mongod_program import MongodProgram
+from harness.stack.mongod_options import options
 from harness.stack.processes import Identity
 
 LOG = "mongod.log"
@@ -32,18 +33,6 @@ _SHOWN_CHARACTERS = 300
 _KILLED_S = 10.0
 _NET_ERROR = 48  # exit status of a mongod that cannot listen
 _LOOKED_AT = 300
-
-#: What every mongod of ours is started with; an incident's own parameters come on top.
-PARAMETERS = {
-    # Nobody reads it here, and collecting it is work that the measurement would see.
-    "diagnosticDataCollectionEnabled": "false",
-    # A node that is told to stop waits 15 s for a new primary to be elected otherwise.
-    "shutdownTimeoutMillisForSignaledShutdown": "100",
-    # How long a secondary waits beyond a fetch's time for a primary that is silently gone: 2 s by default.
-    "oplogNetworkTimeoutBufferSeconds": "1",
-}
-#: Enough for a run at full load; by default it is 5 % of the disk.
-OPLOG_MB = 1024
 
 
 class AddressInUse(Exception):
@@ -75,15 +64,16 @@ class Mongod:
         :param replica_set: None: it is none's member
         :raises StackError: the program cannot be started
         """
-        command = [str(program.path), "--dbpath", str(instance.data), "--bind_ip", ports.HOST, "--port", str(port)]
+        command = [str(program.path), "--bind_ip", ports.HOST]
         # Its socket would be left in the folder for temporary files by one that is killed.
-        command += ["--nounixsocket", "--logpath", str(instance.log / LOG), "--logappend"]
-        # The option in whole gigabytes knows nothing below a quarter of one.
-        command += ["--wiredTigerEngineConfigString", f"cache_size={cache_bytes}", "--oplogSize", str(OPLOG_MB)]
-        if replica_set is not None:
-            command += ["--replSet", replica_set]
-        for name, value in {**PARAMETERS, **parameters}.items():
-            command += ["--setParameter", f"{name}={value}"]
+        command += ["--nounixsocket", *([] if replica_set is None else ["--replSet", replica_set])]
+        command += options(
+            data=str(instance.data),
+            log=str(instance.log / LOG),
+            port=port,
+            cache_bytes=cache_bytes,
+            parameters=parameters,
+        )
         with (instance.log / STDERR).open("wb") as stderr, thread_held_to(cores):
             try:
                 process = subprocess.Popen(

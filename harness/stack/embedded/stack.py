@@ -18,10 +18,11 @@ from harness import dataset as datasets
 from harness.errors import StackError
 from harness.model import Dataset, Topology
 from harness.stack import cores
-from harness.stack.embedded.mongo import EmbeddedMongo, check_parameters
+from harness.stack.embedded.mongo import EmbeddedMongo
 from harness.stack.embedded.postgres import EmbeddedPostgres
 from harness.stack.embedded.sweep import sweep
 from harness.stack.mongo import ReplicaSet
+from harness.stack.mongod_options import check_parameters
 from harness.stack.postgres import Endpoint
 from harness.stack.postgres_settings import check_settings
 from harness.stack.stack import Server

@@ -1,0 +1,132 @@
+"""The MongoDB replica set of a stack in containers: up, reset, logs, down.
+
+1 seed files in a container of the image, unless the cache has them
+2 start the members on copies of them, and tell them that they are a set
+3 the run; between variants 2 is done again, so that nothing that was done to a member outlives it
+4 remove the containers with their disks, on every path
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+from harness.dataset import Fixture
+from harness.model import MongoReplicaSet
+from harness.stack import replica_set
+from harness.stack.cores import Held
+from harness.stack.docker import mongo_files
+from harness.stack.docker.container import Allotment, Place, created
+from harness.stack.docker.images import Image
+from harness.stack.docker.member import DockerMember, plan_of
+from harness.stack.mongo import ReplicaSet
+from harness.stack.mongo_seeding import DATABASE
+
+
+class DockerMongo:
+    """A running replica set; made by :meth:`up`.
+
+    :ivar members: each as the timeline acts upon it, the first was the primary when the set came up
+    """
+
+    def __init__(
+        self, members: Sequence[DockerMember], asked: MongoReplicaSet, image: Image, version: str, notes: Sequence[str]
+    ) -> None:
+        self.members = tuple(members)
+        self._asked, self._image = asked, image
+        self.replica_set = ReplicaSet(
+            name=replica_set.NAME,
+            members=tuple(member.member for member in members),
+            database=DATABASE,
+            version=version,
+            notes=tuple(notes),
+        )
+
+    @classmethod
+    @contextmanager
+    def up(
+        cls,
+        asked: MongoReplicaSet,
+        fixture: Fixture,
+        image: Image,
+        place: Place,
+        *,
+        scale: float,
+        seed: int,
+        held: Sequence[Held],
+        say: Callable[[str], None],
+    ) -> Iterator[Self]:
+        """Start a replica set with a seeded dataset; removed on every path.
+
+        :param held: what each member gets
+        :raises StackError: it did not come up
+        """
+        notes = [*dict.fromkeys(note for one in held for note in one.notes), *replica_set.notes()]
+        recipe = mongo_files.Recipe(fixture=fixture, scale=scale, seed=seed, image=image)
+        # Seeding is no part of what is measured: it gets the cores, and all memory.
+        unlimited = Allotment(cpus=held[0].cpus, memory_bytes=None, cores=held[0].cores)
+        seeded: Path = place.folder / "seeded"
+        mongo_files.put_into(seeded, recipe, place, unlimited, say)
+        with ExitStack() as closing:
+            members = []
+            for number, one in enumerate(held, 1):
+                allotment = Allotment(cpus=one.cpus, memory_bytes=asked.memory_bytes, cores=one.cores)
+                plan = plan_of(f"mongo-{number}", asked, image, place, allotment, seeded)
+                members.append(DockerMember(closing.enter_context(created(place, plan)), allotment))
+            _start(members)
+            with replica_set.direct(members[0].host) as client:
+                version = str(client.server_info()["version"])
+            yield cls(members, asked, image, version, notes)
+
+    def reset(self) -> None:
+        """Put every member back to exactly the seeded state: data, indexes, users, parameters, failpoints, who is primary.
+
+        The members are killed and started on new copies of the files, so sessions end, caches are cold, and a member that
+        was stopped, paused or cut off is back. What :meth:`save_logs` saves begins anew.
+
+        :raises StackError: a member does not come up
+        """
+        _start(self.members)
+
+    def save_logs(self, folder: Path) -> None:
+        """Copy what the members logged since the last reset into ``folder``, which is made where it is missing."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for member in self.members:
+            member.save_log(folder)
+
+    def describe(self) -> dict[str, Any]:
+        """The object ``stack.mongo`` of run.json."""
+        return {
+            "version": self.replica_set.version,
+            "image": self._image.described(),
+            "members": [
+                {
+                    "name": member.name,
+                    "cpus": member.allotment.cpus,
+                    "memory_bytes": member.allotment.memory_bytes,
+                    "cores": None if member.allotment.cores is None else list(member.allotment.cores),
+                }
+                for member in self.members
+            ],
+            "cache_bytes": self._asked.cache_bytes,
+            "parameters": dict(self._asked.parameters),
+            "failpoints": self._asked.failpoints,
+            "notes": list(self.replica_set.notes),
+        }
+
+
+def _start(members: Sequence[DockerMember]) -> None:
+    """Start the members on new copies of the seeded files, as one set."""
+    with ThreadPoolExecutor(len(members)) as pool:  # each waits for the engine most of the time
+        list(pool.map(DockerMember.launch, members))
+
+    def check() -> None:
+        for member in members:
+            member.check_coming_up()
+
+    replica_set.adopt([member.host for member in members], check)
+    for member in members:
+        member.mark_log()

@@ -1,0 +1,47 @@
+"""Seeding a MongoDB: the same for every provider that has a server of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pymongo import WriteConcern
+from pymongo.errors import PyMongoError
+
+from harness.dataset import Fixture
+from harness.errors import StackError
+from harness.stack import replica_set
+from harness.stack.mongod_options import OPLOG_MB
+
+RECIPE = 1  # to be raised whenever this module puts something else into the files
+DATABASE = "crowd"
+CACHE_BYTES = 512 * 1024**2
+
+
+def made_of(fixture: Fixture, scale: float, seed: int) -> dict[str, object]:
+    """All that seeded files are made of but for the server, as JSON values."""
+    return {
+        "recipe": RECIPE,
+        "module": fixture.module,
+        "version": fixture.version,
+        "files": fixture.fingerprint(),
+        "scale": scale,
+        "seed": seed,
+        "oplog": OPLOG_MB,
+    }
+
+
+def seed_mongod(host: str, fixture: Fixture, *, scale: float, seed: int, last_lines: Callable[[], str]) -> None:
+    """Seed a mongod that is no set's member yet, so that the oplog does not hold everything a second time.
+
+    :param last_lines: what the server said last, for the error
+    :raises StackError: the dataset's seeding failed
+    """
+    try:
+        with replica_set.direct(host, socketTimeoutMS=None) as client:
+            # Alone it acknowledges at once: what is built here counts only once it is stopped in order, copied and checksummed.
+            database = client.get_database(DATABASE, write_concern=WriteConcern(w=1))
+            fixture.seed_mongo(database, scale, seed)
+    except PyMongoError as error:
+        raise StackError(
+            f"seeding {fixture.module} failed: {error}\nthe server's last lines:\n{last_lines()}"
+        ) from error

@@ -1,0 +1,143 @@
+"""A replica set in containers: members that answer from here at their own addresses, reset, what the timeline does to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import pytest
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+
+from harness.model import Dataset, MongoReplicaSet, Topology
+from harness.probes.controlgroup import ControlGroup
+from harness.stack import replica_set
+from harness.stack.docker import DockerStack
+from harness.stack.docker.member import DockerMember
+from harness.stack.mongo import Member, ReplicaSet
+from tests.integration.command import until
+from tests.integration.conftest import SCALE, SEED
+
+pytestmark = pytest.mark.docker
+MEMORY_BYTES = 1024**3
+
+
+@pytest.fixture(scope="module")
+def running(named: None) -> Iterator[DockerStack]:
+    """A replica set of three with a few players."""
+    asked = MongoReplicaSet(memory_bytes=MEMORY_BYTES, failpoints=True)
+    players = Dataset(module="fixtures.players", version=1)
+    with DockerStack.up(
+        Topology(postgres=None, mongo=asked), players, scale=SCALE, seed=SEED, say=lambda line: None
+    ) as stack:
+        yield stack
+
+
+@pytest.fixture
+def mongo(running: DockerStack) -> ReplicaSet:
+    """Where it is."""
+    assert running.mongo is not None
+    return running.mongo
+
+
+def states(mongo: ReplicaSet, asked: Member | None = None) -> list[str]:
+    with MongoClient[dict[str, object]](
+        mongo.uri_of(asked or mongo.members[0]), serverSelectionTimeoutMS=2000, socketTimeoutMS=2000
+    ) as client:
+        return [str(one["stateStr"]) for one in client.admin.command("replSetGetStatus")["members"]]
+
+
+def answers(mongo: ReplicaSet, member: Member) -> bool:
+    try:
+        states(mongo, member)
+        return True
+    except PyMongoError:
+        return False
+
+
+def test_all_members_follow_and_hold_the_dataset(running: DockerStack, mongo: ReplicaSet) -> None:
+    assert running.postgres is None
+    assert states(mongo) == ["PRIMARY", "SECONDARY", "SECONDARY"]
+    counts = set()
+    for member in mongo.members:
+        with MongoClient[dict[str, object]](mongo.uri_of(member), readPreference="secondaryPreferred") as client:
+            database = client[mongo.database]
+            counts.add((database.players.count_documents({}), tuple(database.players.index_information())))
+            assert client.server_info()["version"] == mongo.version
+    ((players, indexes),) = counts
+    assert players > 0
+    assert indexes == ("_id_", "level_1_alliance_1")
+    with MongoClient[dict[str, object]](mongo.uri(), w=3) as client:
+        client[mongo.database].written.insert_one({"by": "a client of the whole set"})
+
+
+def test_members_are_held_to_what_they_were_allotted(running: DockerStack) -> None:
+    for server in running.servers.values():
+        footprint = server.footprint()
+        assert footprint is not None
+        counted = ControlGroup.of(footprint.pid).read()
+        assert (counted.quota_cores, counted.limit_bytes) == (1.0, MEMORY_BYTES)
+        assert Path(f"/proc/{footprint.pid}/comm").read_text().strip() == "mongod"
+
+
+def test_what_the_timeline_does_to_members_is_done_and_a_reset_undoes_it(
+    running: DockerStack, mongo: ReplicaSet, tmp_path: Path
+) -> None:
+    first, second, third = mongo.members
+    with MongoClient[dict[str, object]](mongo.uri()) as client:
+        client[mongo.database].players.drop_indexes()
+        client[mongo.database].players.delete_many({"level": {"$gt": 5}})
+    with replica_set.direct(f"{second.host}:{second.port}") as client:
+        client.admin.command("configureFailPoint", "hangAfterStartingIndexBuild", mode="alwaysOn")
+    servers = running.servers
+    servers[third.name].pause()
+    assert not answers(mongo, third)
+    servers[third.name].resume()
+    assert answers(mongo, third)
+    servers[second.name].cut_off()
+    assert not answers(mongo, second)
+    until(lambda: "(not reachable/healthy)" in states(mongo), "the others to miss it")
+    servers[second.name].rejoin()
+    until(lambda: states(mongo) == ["PRIMARY", "SECONDARY", "SECONDARY"], "it to follow again")
+    servers[first.name].kill()
+    assert running.check_alive() is None
+    until(lambda: "PRIMARY" in states(mongo, third), "another to be elected")
+    servers[third.name].set_cpus(0.5)
+    running.reset()
+    assert states(mongo) == ["PRIMARY", "SECONDARY", "SECONDARY"]
+    for member in mongo.members:
+        with replica_set.direct(f"{member.host}:{member.port}") as client:
+            database = client.get_database(mongo.database)
+            assert "level_1_alliance_1" in database.players.index_information()
+            assert database.players.count_documents({"level": {"$gt": 5}}) > 0
+            found = client.admin.command("getParameter", "*")["failpoint.hangAfterStartingIndexBuild"]
+            assert found["mode"] == 0
+        footprint = servers[member.name].footprint()
+        assert footprint is not None
+        assert ControlGroup.of(footprint.pid).read().quota_cores == 1.0
+    running.save_logs(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mongo-1.log", "mongo-2.log", "mongo-3.log"]
+
+
+def test_a_member_that_is_killed_for_want_of_memory_is_told_as_such(
+    running: DockerStack, client: docker.DockerClient
+) -> None:
+    victim = running.servers["mongo-3"]
+    assert isinstance(victim, DockerMember)
+    assert victim.container.main is not None
+    # What is written to shared memory counts, and of the group mongod is by far the largest process.
+    (name,) = (
+        one["Names"][0].lstrip("/")
+        for one in client.api.containers()
+        if any(str(victim.container.log) == mount["Source"] for mount in one["Mounts"])
+    )
+    container = client.containers.get(name)
+    container.exec_run(["/bin/sh", "-c", "dd if=/dev/zero of=/dev/shm/filled bs=1M count=1024"], detach=True)
+    until(lambda: running.check_alive(), "the kernel to kill it")
+    died = running.check_alive()
+    assert died is not None
+    assert "the server mongo-3 was killed for want of memory: it may use 1024 MB (OOMKilled); its last lines:" in died
+    assert container.attrs["Id"] and client.api.inspect_container(name)["State"]["OOMKilled"]
+    running.reset()
+    assert running.check_alive() is None
