@@ -117,6 +117,10 @@ class Replica:
 
         :raises StackError: it does not come up, or is no replica any more
         """
+        if self.node.container.main is None or not self.node.container.main.lives():
+            # Whoever fed it waits a minute for one that vanished without a word, and keeps its slot from it meanwhile.
+            with suppress(psycopg.Error):
+                self._free_slot()
         self.node.restore()
         try:
             with self.node.admin() as admin:
@@ -168,19 +172,25 @@ class Replica:
                 self._drop_slot()
 
     def _drop_slot(self) -> None:
+        self._free_slot()
+        with self._primary.admin() as admin:
+            admin.execute(
+                "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s",
+                [_slot(self.node.name)],
+            )
+
+    def _free_slot(self) -> None:
+        """End the primary's session that feeds it, which notices late that a replica vanished."""
         slot, ends = _slot(self.node.name), time.monotonic() + SLOT_FREE_S
         with self._primary.admin() as admin:
             admin.execute(f"SET statement_timeout = {SLOT_FREE_S * 1000:.0f}".encode())
             held = "SELECT count(*) FROM pg_replication_slots WHERE slot_name = %s AND active"
             while _value(admin, held, slot) and time.monotonic() < ends:
-                admin.execute(  # who feeds a replica that vanished notices it late
+                admin.execute(
                     "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = %s AND active",
                     [slot],
                 )
                 time.sleep(LOOK_AGAIN_S)
-            admin.execute(
-                "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s", [slot]
-            )
 
 
 def primary_position(primary: Node) -> str:

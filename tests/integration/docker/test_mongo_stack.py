@@ -99,10 +99,11 @@ def test_what_the_timeline_does_to_members_is_done_and_a_reset_undoes_it(
     assert not answers(mongo, second)
     until(lambda: "(not reachable/healthy)" in states(mongo), "the others to miss it")
     servers[second.name].rejoin()
-    until(lambda: states(mongo) == ["PRIMARY", "SECONDARY", "SECONDARY"], "it to follow again")
+    # Whichever of them is elected then: the one that comes back may stand for election at once.
+    until(lambda: sorted(states(mongo)) == ["PRIMARY", "SECONDARY", "SECONDARY"], "it to be of the set again")
     servers[first.name].kill()
     assert running.check_alive() is None
-    until(lambda: "PRIMARY" in states(mongo, third), "another to be elected")
+    until(lambda: "PRIMARY" in states(mongo, third), "a primary without the first")
     servers[third.name].set_cpus(0.5)
     running.reset()
     assert states(mongo) == ["PRIMARY", "SECONDARY", "SECONDARY"]

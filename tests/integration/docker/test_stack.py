@@ -70,9 +70,10 @@ def answers(endpoint: Endpoint, limit_s: int = 2) -> bool:
         with psycopg.connect(endpoint.dsn(), connect_timeout=limit_s) as connection:
             return connection.execute("SELECT 1").fetchone() == (1,)
     except psycopg.OperationalError:
-        # Else a connection that was given up on stays half open, and the server waits a minute for its password.
-        gc.collect()
-        return False
+        pass
+    # Else a connection that was given up on stays half open, and the server waits a minute for its password.
+    gc.collect()
+    return False
 
 
 def test_writer_and_reader_hold_the_dataset_for_the_application(stack: DockerStack) -> None:
@@ -174,7 +175,9 @@ async def test_deadlocks_are_read_from_the_containers_log(stack: DockerStack, tm
     probe = DeadlockProbe(writer.log_folder, writer.database, tmp_path, Origin.after(0.0))
     one, other = [await asyncpg.connect(writer.dsn()) for _ in range(2)]
     try:
-        first, second = (f"UPDATE collections SET burned = burned + 1 WHERE collection_id = {number}" for number in (1, 2))
+        first, second = (
+            f"UPDATE collections SET burned = burned + 1 WHERE collection_id = {number}" for number in (1, 2)
+        )
         await one.execute("BEGIN")
         await other.execute("BEGIN")
         await one.execute(first)
