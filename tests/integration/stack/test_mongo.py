@@ -100,7 +100,7 @@ def test_a_reset_undoes_everything_on_every_member(mongo_stack: EmbeddedStack) -
         client["elsewhere"]["things"].insert_one({"thing": 1})
         client.admin.command("createUser", "somebody", pwd="secret", roles=["readAnyDatabase"])
         config = client.admin.command("replSetGetConfig")["config"]
-        config["members"][1]["priority"] = 5
+        config["members"][0]["priority"] = 5  # the primary's: no other stands for election meanwhile
         config["version"] += 1
         client.admin.command("replSetReconfig", config)
     for member in mongo.members:
