@@ -10,6 +10,10 @@ import psutil
 import pytest
 
 from harness.errors import Exit
+from harness.record.points import points, points_by
+from harness.record.reader import Run
+from harness.series import BY_NAME
+from harness.series.mongo import SERIES
 from tests.integration.command import Command, Place, ask, until
 
 pytestmark = pytest.mark.server
@@ -50,6 +54,25 @@ def test_what_was_acknowledged_was_held_against_the_data(folder: Path) -> None:
     )
     assert ok > 0
     assert refused > 0
+
+
+def test_every_series_of_mongodb_was_measured(folder: Path) -> None:
+    for variant in ("before", "after"):
+        run = Run(folder / variant)
+        measured = {series.name for series in SERIES if len(points(run, series.name).at_s)}
+        # Without containers there is no quota.
+        assert {series.name for series in SERIES} - measured == {"mongo.throttled"}
+        for name in ("mongo.cpu", "mongo.ops"):
+            assert max(points(run, name).value) > 0
+        assert set(points_by(run, BY_NAME["mongo.ops"], "member")) == set(MEMBERS)
+
+
+def test_the_report_has_the_charts_of_mongodb_and_none_of_postgresql(folder: Path) -> None:
+    page = (folder / "report.html").read_text()
+    for chart in ("replication", "mongo_ops", "mongo_work", "mongo_tickets", "mongo_state"):
+        assert f'id="h-{chart}"' in page
+    for chart in ("connections", "blocked", "deadlocks"):
+        assert f'id="h-{chart}"' not in page
 
 
 def test_the_record_has_the_members_and_nothing_of_postgresql(folder: Path) -> None:
