@@ -7,6 +7,11 @@ postgres.py   the primary with its replicas
 replicas.py   all replicas of it; replica.py makes one
 node.py       one PostgreSQL as the timeline acts upon it
 server.py     one postmaster: start, wait until ready, stop
+mongo.py      the replica set of MongoDB
+member.py     one member of it as the timeline acts upon it
+mongod.py     one mongod: start it, see whether it lives, end it
+mongo_template.py  how a member's files are seeded
+mongod_program.py  which mongod
 instance.py   the folder that a server lives in, and who owns it
 binaries.py   which PostgreSQL
 account.py    which user it runs as
