@@ -100,6 +100,20 @@ def _load_cores(meta: dict[str, Any]) -> str:
     return servers.pinned(_of("machine", "load_cores")(meta))
 
 
+def _application(meta: dict[str, Any]) -> dict[str, Any] | None:
+    """What it declares. What it leaves to its driver is left out, and so is what concerns a database that is not there."""
+    declared = meta.get("application")
+    if not isinstance(declared, dict):
+        return None
+    stated = {}
+    for name, value in declared.items():
+        if isinstance(value, dict) and (name != "mongo" or _stack(meta).get("mongo")):
+            stated |= {f"{name} {key}": item for key, item in value.items() if item is not None}
+        elif not isinstance(value, dict) and value is not None:
+            stated[name] = value
+    return stated
+
+
 def _scheduled(meta: dict[str, Any]) -> Any:
     if meta.get("open") is False:
         return "closed model: users wait for their answers"
@@ -115,7 +129,7 @@ _FACTS: tuple[tuple[str, Callable[[dict[str, Any]], Any]], ...] = (
     ("Arrivals scheduled", _scheduled),
     ("Sampling interval, s", _of("interval_s")),
     ("Load workers", _of("workers")),
-    ("Application", _of("application")),
+    ("Application", _application),
     (_STACK, _of("stack", "provider")),
     ("Cores of the load", _load_cores),
     ("Machine's cores", _of("machine", "cores")),
