@@ -105,7 +105,7 @@ def _application(meta: dict[str, Any]) -> dict[str, Any] | None:
     declared = meta.get("application")
     if not isinstance(declared, dict):
         return None
-    stated = {}
+    stated: dict[str, Any] = {}
     for name, value in declared.items():
         if isinstance(value, dict) and (name != "mongo" or _stack(meta).get("mongo")):
             stated |= {f"{name} {key}": item for key, item in value.items() if item is not None}
