@@ -23,8 +23,6 @@ from harness.stack.embedded.mongod import last_lines as mongod_lines
 from harness.stack.processes import Identity
 
 PERIOD_US = 100_000  # of the CPU quota; the kernel's and Docker's default
-# A container competes with the machine's other processes as if it were one of them, but it has dozens: so much more.
-SHARES = 64 * 1024
 SHARED_MEMORY_BYTES = (
     1 << 30
 )  # parallel queries share memory through /dev/shm, of which a container gets 64 MB otherwise
@@ -291,7 +289,6 @@ def create(place: Place, plan: Plan, address: str | None = None) -> Container:
     address = address or place.network.new_address()
     engine, allotment = place.engine, plan.allotment
     limits: dict[str, Any] = {"cpu_period": PERIOD_US, "cpu_quota": round(allotment.cpus * PERIOD_US)}
-    limits["cpu_shares"] = SHARES
     if allotment.cores is not None:
         limits["cpuset_cpus"] = ",".join(map(str, allotment.cores))
     if allotment.memory_bytes is not None:
