@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import docker
@@ -10,14 +10,20 @@ import pytest
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from harness.model import Dataset, MongoReplicaSet, Topology
+from harness.clock import Origin
+from harness.model import Dataset, MongoReplicaSet, Sample, Topology
 from harness.probes.controlgroup import ControlGroup
+from harness.probes.mongo import mongo_probes
+from harness.probes.probe import FAILURES
+from harness.probes.probe_set import footprints
+from harness.probes.usage import UsageProbe
 from harness.stack import replica_set
 from harness.stack.docker import DockerStack
 from harness.stack.docker.member import DockerMember
 from harness.stack.mongo import Member, ReplicaSet
 from tests.integration.command import until
 from tests.integration.conftest import SCALE, SEED
+from tests.integration.probes.conftest import until as awaited
 
 pytestmark = pytest.mark.docker
 MEMORY_BYTES = 1024**3
@@ -142,3 +148,46 @@ def test_a_member_that_is_killed_for_want_of_memory_is_told_as_such(
     assert container.attrs["Id"] and client.api.inspect_container(name)["State"]["OOMKilled"]
     running.reset()
     assert running.check_alive() is None
+
+
+async def test_a_member_that_is_cut_off_is_a_gap_of_its_own_and_its_lag_grows(
+    running: DockerStack, mongo: ReplicaSet, tmp_path: Path
+) -> None:
+    lag, state = "mongodb_mongod_replset_member_replication_lag", "mongodb_rs_members_state"
+
+    def by_member(samples: Sequence[Sample], metric: str) -> dict[str, float]:
+        return {one.labels["member"]: one.value for one in samples if one.metric == metric}
+
+    async with mongo_probes(mongo, tmp_path, Origin.after(0)) as found:
+        own = {probe.name: probe for probe in found.probes}
+
+        async def together() -> bool:
+            samples = await found.replication.sample(0.0)
+            return sorted(by_member(samples, state).values()) == [1, 2, 2] and set(
+                by_member(samples, lag).values()
+            ) == {0}
+
+        await awaited(together)
+        leading = found.replication.primary
+        away = next(name for name in ("mongo-3", "mongo-2") if name != leading)
+        running.servers[away].cut_off()
+        try:
+
+            async def behind() -> bool:
+                samples = await found.replication.sample(0.0)
+                return by_member(samples, state)[away] == 8 and by_member(samples, lag)[away] > 2
+
+            await awaited(behind)
+            with pytest.raises(FAILURES):
+                await own[away].sample(0.0)
+            assert found.replication.primary == leading
+            assert leading is not None
+            assert await own[leading].sample(0.0)
+            # The engine sees its processes still: what it burns is no business of the network.
+            usage = await UsageProbe(lambda: footprints(running)).sample(0.0)
+            measured = {one.labels["name"] for one in usage if one.metric == "container_cpu_usage_seconds_total"}
+            assert measured == {"mongo-1", "mongo-2", "mongo-3"}
+        finally:
+            running.servers[away].rejoin()
+        await awaited(together)
+        assert await own[away].sample(0.0)
