@@ -251,7 +251,7 @@ class Crowd:
         outcome = Outcome.OK if error is None else outcome_of(error)
         recorder.add(
             self._codes[operation],
-            recorder.outcomes[outcome],
+            recorder.ok if error is None else recorder.outcomes[outcome],
             arrival.index,
             arrival.attempt,
             intended,
