@@ -24,6 +24,7 @@ from harness.stack.docker.images import Image
 from harness.stack.docker.member import DockerMember, plan_of
 from harness.stack.mongo import ReplicaSet
 from harness.stack.mongo_seeding import DATABASE
+from harness.stack.mongod_options import PARAMETERS
 
 
 class DockerMongo:
@@ -112,7 +113,7 @@ class DockerMongo:
                 for member in self.members
             ],
             "cache_bytes": self._asked.cache_bytes,
-            "parameters": dict(self._asked.parameters),
+            "parameters": {**PARAMETERS, **self._asked.parameters},
             "failpoints": self._asked.failpoints,
             "notes": list(self.replica_set.notes),
         }

@@ -27,7 +27,7 @@ from harness.stack.embedded import port as ports
 from harness.stack.embedded.member import EmbeddedMember, How
 from harness.stack.mongo import Member, ReplicaSet
 from harness.stack.mongo_seeding import DATABASE
-from harness.stack.mongod_options import asked_parameters
+from harness.stack.mongod_options import PARAMETERS, asked_parameters
 
 SEEDED = "seeded"  # beside the first member's files: what every member is put back to
 
@@ -136,7 +136,7 @@ class EmbeddedMongo:
                 for member in self.members
             ],
             "cache_bytes": self._asked.cache_bytes,
-            "parameters": dict(self._asked.parameters),
+            "parameters": {**PARAMETERS, **self._asked.parameters},
             "failpoints": self._asked.failpoints,
             "notes": list(self.replica_set.notes),
         }

@@ -28,6 +28,7 @@ from harness.stack.embedded import mongod_program as programs
 from harness.stack.embedded import port as ports
 from harness.stack.embedded.mongod import Mongod
 from harness.stack.embedded.sweep import sweep
+from harness.stack.mongod_options import PARAMETERS
 from tests.folders import let_through
 from tests.integration.stack.conftest import ROOT, gone, listens
 
@@ -174,7 +175,7 @@ def test_parameters_and_limits_are_what_was_asked_for() -> None:
             with pytest.raises(OperationFailure):  # it was not started for them
                 client.admin.command("configureFailPoint", "hangAfterStartingIndexBuild", mode="off")
         described = stack.describe()["mongo"]
-        assert described["parameters"] == {"ttlMonitorSleepSecs": "77"}
+        assert described["parameters"] == {**PARAMETERS, "ttlMonitorSleepSecs": "77"}
         assert [one["name"] for one in described["members"]] == ["mongo-1"]
         assert any("memory of a member is not limited" in note for note in described["notes"])
         if os.geteuid() == 0:
