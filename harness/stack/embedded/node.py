@@ -61,7 +61,7 @@ class Node:
         self.down_on_purpose = False
         self.stages: tuple[Stage, ...] = ()
         self.program = program
-        self._held = held
+        self._given = self._held = held
         self._notes = notes
         self._closing = ExitStack()
         self._paused = False
@@ -99,7 +99,7 @@ class Node:
     @property
     def lives(self) -> bool:
         """Whether its postmaster lives, paused or not."""
-        return self.server.how_it_died() is None
+        return self.server.lives
 
     def footprint(self) -> Footprint | None:
         """Where its CPU and memory are read; None while it is down."""
@@ -193,14 +193,18 @@ class Node:
     # --- for those who keep it
 
     def revive(self) -> None:
-        """Have it run, whatever was done to it.
+        """Have it run with what it was given at first, whatever was done to it.
 
         :raises StackError: it does not come up
         """
+        given_back = self._held.cores != self._given.cores
+        self._held = self._given
         if not self.lives:
             self.start()
         elif self._paused:
             self.resume()
+        if given_back and self._given.cores is not None:
+            family.hold(self.server.pid, self._given.cores)
 
     def admin(self) -> psycopg.Connection:
         """A session of the superuser at the database ``postgres``, also where every connection is taken: then those
@@ -229,6 +233,13 @@ class Node:
     def mark_logs(self) -> None:
         """From here on its logs are saved."""
         self._marks = {path.name: path.stat().st_size for path in self._logs()}
+
+    def discard(self) -> None:
+        """End it without regard for what it holds, and remove its folder; a second call does nothing."""
+        self.down_on_purpose = True
+        if self._server is not None and self.lives:
+            family.kill(self.server.pid)
+        self.close()
 
     def close(self) -> None:
         """Stop it and remove its folder; a second call does nothing."""

@@ -125,7 +125,7 @@ class EmbeddedPostgres:
         :raises StackError: a server does not do it
         """
         try:
-            if self._primary.down_on_purpose:
+            if self._primary.down_on_purpose or self._primary.lives:
                 self._primary.revive()
             self._replicas.ready_for_reset()
             with self._primary.admin() as admin:

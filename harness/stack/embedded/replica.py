@@ -26,6 +26,7 @@ RESET_REPLAY_S = 10.0
 SLOT_FREE_S = 5.0
 LOOK_AGAIN_S = 0.01
 BACKUP = "pg_basebackup"
+LAST_FILE = "global/pg_control"  # of what a base backup copies
 
 
 class Replica:
@@ -136,7 +137,7 @@ class Replica:
 
     def remove(self) -> None:
         """Stop it, remove its folder, and let the primary forget it."""
-        self.node.close()
+        self.node.discard()  # what it would write down in an orderly end is thrown away with its folder
         # A primary that is gone or paused keeps nothing for anybody any more.
         if self._primary.lives and not self._primary.down_on_purpose:
             with suppress(psycopg.Error):
@@ -165,7 +166,8 @@ class Replica:
             raise StackError(f"{BACKUP} for {self.node.name} had not ended after {BACKUP_S:.0f} s") from error
         except OSError as error:
             raise StackError(f"{command[0]} cannot be started ({error}): a replica needs it") from error
-        if done.returncode != 0:
+        # Whoever ends it from another thread may learn its exit status before we do, who are then told 0.
+        if done.returncode != 0 or not (self.node.instance.data / LAST_FILE).is_file():
             raise StackError(
                 f"{BACKUP} for {self.node.name} ended with exit status {done.returncode}:\n{done.stdout}{done.stderr}"
             )

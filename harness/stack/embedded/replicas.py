@@ -92,7 +92,7 @@ class Replicas:
         with self._changing:
             try:
                 for replica in self._all:
-                    replica.node.close()
+                    replica.node.discard()
             finally:
                 self._all = ()
 

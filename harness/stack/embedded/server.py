@@ -67,6 +67,11 @@ class Server:
             self.dsn(database), autocommit=True, application_name="flashcrowd-stack", connect_timeout=10
         )
 
+    @property
+    def lives(self) -> bool:
+        """Whether the postmaster has not ended."""
+        return self._process.poll() is None
+
     def how_it_died(self) -> str | None:
         """None while the postmaster lives, else its exit status and what it said last."""
         status = self._process.poll()

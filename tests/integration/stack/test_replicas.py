@@ -188,6 +188,14 @@ def test_a_server_is_given_other_cores(stack: EmbeddedStack) -> None:
             with pytest.raises(StackError, match="cores"):
                 server.set_cpus(wrong)
         assert server.footprint().cpus == 1
+        server.set_cpus(2)
+    for one in stack.servers.values():
+        one.set_cpus(2)
+    stack.servers["postgres-replica-2"].stop()
+    stack.reset()
+    for one in stack.servers.values():
+        assert one.footprint().cpus == 1
+        assert os.sched_getaffinity(one.footprint().pid) == set(own[-1:])
 
 
 def test_one_more_replica_is_added_and_gone_after_a_reset(stack: EmbeddedStack) -> None:
