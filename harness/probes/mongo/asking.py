@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Generic, TypeVar
 
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 
-from harness.probes.mongo.connection import MemberConnection
+from harness.probes.mongo.connection import UNAUTHORIZED, MemberConnection
 
 T = TypeVar("T")
 #: What the slowest of those that answered the last time gets; the tick of the others is late by no more than this.
@@ -29,7 +29,10 @@ class Asking(Generic[T]):
         self._silent: set[str] = set()
 
     async def ask(self) -> dict[str, T]:
-        """Who answers, and what."""
+        """Who answers, and what.
+
+        :raises pymongo.errors.OperationFailure: nobody answers, because our user may not ask it
+        """
         for name, member in self._members.items():
             if name not in self._under_way:
                 self._under_way[name] = asyncio.create_task(self._put(member), name=f"question to {name}")
@@ -37,6 +40,7 @@ class Asking(Generic[T]):
         # Where nobody answered the last time there is nothing to hold up.
         await asyncio.wait(awaited or self._under_way.values(), timeout=WAIT_S)
         answers = {}
+        refusal: OperationFailure | None = None
         for name, task in list(self._under_way.items()):
             if not task.done():
                 self._silent.add(name)
@@ -44,13 +48,17 @@ class Asking(Generic[T]):
             del self._under_way[name]
             try:
                 answer = task.result()
-            except (PyMongoError, OSError):
+            except (PyMongoError, OSError) as error:
                 self._silent.add(name)
+                if isinstance(error, OperationFailure) and error.code == UNAUTHORIZED:
+                    refusal = error
                 continue
             # What was not waited for may be as old as the last tick.
             if not awaited or name not in self._silent:
                 answers[name] = answer
             self._silent.discard(name)
+        if refusal is not None and not answers:
+            raise refusal
         return answers
 
     async def close(self) -> None:

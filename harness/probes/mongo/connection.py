@@ -16,6 +16,7 @@ from harness.stack.mongo import Member, ReplicaSet
 
 APPLICATION_NAME = "flashcrowd-probe"
 ANSWER_LIMIT_S = 1.0
+UNAUTHORIZED = 13
 #: The member's own probe, that of the replication, and the heartbeat may be under way at the same time.
 MOST_CONNECTIONS = 3
 

@@ -12,14 +12,12 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from harness.clock import Origin
 from harness.errors import StackError
-from harness.probes.mongo.connection import MemberConnection
+from harness.probes.mongo.connection import UNAUTHORIZED, MemberConnection
 from harness.probes.mongo.member import MemberProbe
 from harness.probes.mongo.replication import ReplicationProbe
 from harness.probes.mongo.slowlog import SlowLogProbe
 from harness.probes.probe import Probe
 from harness.stack.mongo import ReplicaSet
-
-UNAUTHORIZED = 13
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +57,10 @@ async def mongo_probes(replica_set: ReplicaSet, folder: Path, origin: Origin) ->
                 probes.append(probe)
             else:
                 notes.append(
-                    f"{probe.name}: user {replica_set.user} may not ask for it; grant the role clusterMonitor on admin"
+                    f"{probe.name} is not measured: user {replica_set.user} may not ask for it; grant clusterMonitor on admin"
                 )
+        if (why := await replication.why_no_heartbeat()) is not None:
+            notes.append(f"user {replica_set.user} {why}")
         logs = {member.name: member.log_file for member in replica_set.members if member.log_file is not None}
         if logs:
             log = SlowLogProbe(logs, folder, origin)

@@ -18,7 +18,7 @@ from typing import Any
 from harness.model import Labels, Sample
 from harness.probes.mongo.asking import Asking
 from harness.probes.mongo.connection import MemberConnection
-from harness.probes.mongo.heart import Heart
+from harness.probes.mongo.heart import DATABASE, Heart
 from harness.probes.probe import Unmeasured
 
 PRIMARY, SECONDARY, ARBITER = 1, 2, 7
@@ -83,6 +83,13 @@ class ReplicationProbe:
             if name in answers and answers[name].own.get("state") == SECONDARY:
                 values.append(("flashcrowd_mongodb_heartbeat_lag_seconds", {"member": name}, lag_s))
         return [Sample(at_s=at_s, metric=metric, value=value, labels=labels) for metric, labels, value in values]
+
+    async def why_no_heartbeat(self) -> str | None:
+        """After the first sample: why no heartbeat can be written; None where it can."""
+        await self._heart.settled()
+        if not self._heart.refused:
+            return None
+        return f"may not write to database {DATABASE}: lag by heartbeat is not measured; grant readWrite on it"
 
     async def close(self) -> None:
         """End what is under way and remove the heartbeat, unless the primary does not answer."""

@@ -18,14 +18,17 @@ from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
 from fixtures.players import COLLECTION, size
+from harness.clock import Origin
 from harness.errors import Exit, StackError
 from harness.model import Dataset, MongoReplicaSet, Topology
+from harness.probes.mongo import mongo_probes
 from harness.stack import processes
 from harness.stack.embedded import account as accounts
 from harness.stack.embedded import cache, mongod_program
 from harness.stack.embedded import instance as instances
 from harness.stack.embedded import port as ports
 from harness.stack.external import ExternalStack
+from harness.stack.mongo import Member, ReplicaSet
 from tests.integration.command import Place, until
 from tests.integration.external.conftest import HOST, SECRET, certify
 from tests.integration.external.test_whole_run import run, told_secret
@@ -153,6 +156,39 @@ def test_a_run_to_its_verdict(own: OwnSet, place: Place) -> None:
     assert any("asks for 3 members; this set has 1" in note for note in meta["mongo"]["notes"])
     assert told_secret(place) == []
     assert place.left() == []
+
+
+@pytest.mark.parametrize(
+    ("roles", "measured", "said"),
+    [
+        pytest.param((MONITOR, BEATS), {"mongo-1", "mongo-replication"}, (), id="all of them"),
+        pytest.param(
+            (MONITOR,), {"mongo-1", "mongo-replication"}, ("may not write to database flashcrowd",), id="no heartbeat"
+        ),
+        pytest.param((), set(), ("mongo-1 is not measured", "mongo-replication is not measured"), id="no monitoring"),
+    ],
+)
+async def test_what_a_users_roles_do_not_allow_is_said(
+    own: OwnSet, tmp_path: Path, roles: tuple[dict[str, str], ...], measured: set[str], said: tuple[str, ...]
+) -> None:
+    user, database = own.make(*roles)
+    replica_set = ReplicaSet(
+        name="own",
+        members=(Member(name="mongo-1", host=HOST, port=own.port, cpus=None),),
+        database=database,
+        version="6.0.5",
+        user=user,
+        password=SECRET,
+        options=(("tls", "true"), ("tlsCAFile", str(own.authority)), ("authSource", "admin")),
+    )
+    async with mongo_probes(replica_set, tmp_path, Origin.after(0)) as found:
+        assert {probe.name for probe in found.probes} == measured
+        for probe in found.probes:
+            assert await probe.sample(0.0)
+        unread = "the log of mongo-1 cannot be read here"
+        assert [note for note in found.notes if unread not in note and not any(part in note for part in said)] == []
+        for part in (*said, unread):
+            assert any(part in note for note in found.notes)
 
 
 def test_a_reset_puts_documents_indexes_and_collections_back(own: OwnSet, place: Place, up: Callable[..., Any]) -> None:
