@@ -26,7 +26,7 @@ MEMBERS = ("mongo-1", "mongo-2", "mongo-3")
 def command(shared_place: Place) -> Command:
     """Both variants, run to the end."""
     command = shared_place.begin_run(INCIDENT, "--seed", "7")
-    command.end()
+    command.end(120.0)  # two runs on three servers each
     return command
 
 
@@ -110,7 +110,7 @@ def test_a_member_that_dies_ends_the_run_with_a_report(place: Place) -> None:
     place.await_load(INCIDENT, "after")
     victim = next(one for one in place.processes() if one.name() == "mongod")
     victim.kill()
-    assert command.end() == Exit.UNKNOWN
+    assert command.end(120.0) == Exit.UNKNOWN
     folder = place.experiment(INCIDENT)
     finished = json.loads((folder / "after" / "finished.json").read_text())
     assert finished["status"] == "broken"
