@@ -71,11 +71,16 @@ class ControlGroup:
         for controller in ("cpu", "cpuacct", "memory", ""):
             if controller in paths and controller in mounts:
                 within, at = mounts[controller]
-                found[controller] = _folder(root, at, within, paths[controller])
+                folder = _folder(root, at, within, paths[controller])
+                # A process in a container of its own may be told of groups that lie outside of what it sees.
+                if folder.is_dir():
+                    found[controller] = folder
         if "cpuacct" in found and "cpu" in found:
             return cls(processor=found["cpu"], accounting=found["cpuacct"], memory=found.get("memory"), unified=False)
         if "" in found:
             return cls(processor=found[""], accounting=found[""], memory=found[""], unified=True)
+        if not (root / f"proc/{pid}").exists():
+            raise Unmeasured(GONE)
         raise Unmeasured("the server's control group cannot be seen from here")
 
     def read(self) -> Counted:

@@ -6,7 +6,8 @@ import asyncio
 import time
 from typing import Any, cast
 
-from pymongo.errors import AutoReconnect
+import pytest
+from pymongo.errors import AutoReconnect, OperationFailure
 
 from harness.probes.mongo import asking
 from harness.probes.mongo.asking import Asking
@@ -20,6 +21,7 @@ class Members:
         self.connections = {name: cast(MemberConnection, name) for name in names}
         self.hanging: dict[str, asyncio.Event] = {}
         self.failing: set[str] = set()
+        self.refusing: set[str] = set()
         self.asked: list[str] = []
 
     async def answer(self, member: Any) -> str:
@@ -28,6 +30,8 @@ class Members:
             await self.hanging[member].wait()
         if member in self.failing:
             raise AutoReconnect("gone")
+        if member in self.refusing:
+            raise OperationFailure("not authorized", 13)
         return f"answer {len(self.asked)}"
 
 
@@ -77,3 +81,12 @@ async def test_nothing_is_under_way_after_it_was_closed() -> None:
     assert await question.ask() == {}
     await question.close()
     assert {task for task in asyncio.all_tasks() if task.get_name().startswith("question")} == set()
+
+
+async def test_a_user_who_may_not_ask_anybody_is_told() -> None:
+    members = Members("a", "b")
+    members.refusing, members.failing = {"a"}, {"b"}
+    question = Asking(members.connections, members.answer)
+    with pytest.raises(OperationFailure, match="not authorized"):
+        await question.ask()
+    await question.close()

@@ -151,3 +151,10 @@ def test_no_tree_to_be_seen(first: Path) -> None:
     (first / "proc/self/mountinfo").write_text("23 1 0:20 / / rw - ext4 /dev/sda rw\n")
     with pytest.raises(Unmeasured, match="cannot be seen"):
         ControlGroup.of(77, first)
+
+
+def test_a_group_outside_of_what_a_container_sees(tmp_path: Path) -> None:
+    _write(tmp_path / "sys/fs/cgroup", V2_FILES)
+    _system(tmp_path, "0::/../../system.slice/docker-other.scope\n", V2_MOUNTS)
+    with pytest.raises(Unmeasured, match="cannot be seen"):
+        ControlGroup.of(77, tmp_path)
