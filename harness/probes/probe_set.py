@@ -34,7 +34,12 @@ ADMIN_TIMEOUT_S = 30.0
 LEAVE_LIMIT_S = 10.0  # how long closed connections may take to leave: one in the middle of a rollback takes a moment
 #: A session that stays adds what it did at most 10 s after its last transaction (PGSTAT_IDLE_INTERVAL), and a second for luck.
 FLUSH_S = 11.0
+#: Up to 14 a process gathers what sessions tell it and hands on figures that are up to half a second old
+#: (PGSTAT_STAT_INTERVAL); twice that, since what it is told last has a way to go too.
+GATHERED_S = 1.0
+SHARED_SINCE = 150000
 _LOOK_AGAIN_S = 0.05
+_VERSION = "SELECT current_setting('server_version_num')::int"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +176,8 @@ async def final_reading(
         left = await _all_left(postgres.connection, leave_limit_s)
         if not left:
             await asyncio.sleep(flush_s)
+        if await postgres.connection.value(_VERSION) < SHARED_SINCE:
+            await asyncio.sleep(GATHERED_S)
         if postgres.deadlocks is not None:
             await postgres.deadlocks.catch_up(postgres.connection)
     await sampler.once()

@@ -50,16 +50,19 @@ def check_settings(settings: Mapping[str, str], *, field: str = "settings") -> N
             )
 
 
-def full_settings(asked: Mapping[str, str], *, log_folder: str, has_json: bool) -> dict[str, str]:
+def full_settings(
+    asked: Mapping[str, str], *, log_folder: str, has_json: bool, has_statements: bool = True
+) -> dict[str, str]:
     """The server's settings: defaults of ours, what the incident asks for, and what measuring cannot do without.
 
     :param log_folder: where the server writes ``postgres.log`` and, with ``has_json``, ``postgres.json``
+    :param has_statements: whether it can load pg_stat_statements
     """
     preload = [name.strip() for name in asked.get("shared_preload_libraries", "").split(",") if name.strip()]
-    if PRELOADED not in preload:
+    if has_statements and PRELOADED not in preload:
         preload.append(PRELOADED)
     return {
-        "pg_stat_statements.track": "all",
+        **({"pg_stat_statements.track": "all"} if has_statements else {}),
         "track_io_timing": "on",
         "track_activity_query_size": "16kB",
         "timezone": "UTC",

@@ -56,11 +56,11 @@ def seed_cluster(connect: Connect, fixture: Fixture, *, scale: float, seed: int,
     """
     try:
         with connect("postgres") as admin:
-            admin.execute("CREATE EXTENSION pg_stat_statements")
+            _add_statements(admin)
             admin.execute(f"CREATE ROLE {APPLICATION_USER} LOGIN IN ROLE pg_read_all_data, pg_write_all_data")
             admin.execute(f"CREATE DATABASE {TEMPLATE}")
         with connect(TEMPLATE) as connection:
-            connection.execute("CREATE EXTENSION pg_stat_statements")
+            _add_statements(connection)
             connection.autocommit = False
             fixture.seed(connection, scale, seed)
             connection.commit()
@@ -81,7 +81,13 @@ def reset_database(admin: psycopg.Connection) -> None:
     admin.execute(f"SET statement_timeout = {RESET_S * 1000:.0f}".encode())
     admin.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)".encode())
     copy_database(admin)
-    admin.execute("SELECT pg_stat_statements_reset()")
+    forget_statements(admin)
+
+
+def forget_statements(connection: psycopg.Connection) -> None:
+    """Let the statistics of statements begin anew, where there are any."""
+    if _has(connection, "SELECT to_regproc('pg_stat_statements_reset') IS NOT NULL"):
+        connection.execute("SELECT pg_stat_statements_reset()")
 
 
 def copy_database(admin: psycopg.Connection) -> None:
@@ -93,3 +99,14 @@ def copy_database(admin: psycopg.Connection) -> None:
             sql.Identifier(DATABASE), sql.Identifier(TEMPLATE), strategy
         )
     )
+
+
+def _add_statements(connection: psycopg.Connection) -> None:
+    # Some builds come without the extensions of contrib; then statements' costs are not measured.
+    if _has(connection, "SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pg_stat_statements')"):
+        connection.execute("CREATE EXTENSION pg_stat_statements")
+
+
+def _has(connection: psycopg.Connection, question: str) -> bool:
+    row = connection.execute(question.encode()).fetchone()
+    return row is not None and bool(row[0])

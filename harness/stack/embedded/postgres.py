@@ -67,6 +67,10 @@ class EmbeddedPostgres:
         notes = [*binaries.notes, *held[0].notes]
         if account.switched:
             notes.append(f"PostgreSQL refuses to run as root: it runs as user {account.name}")
+        if not binaries.has_statements:
+            notes.append(
+                f"{binaries.folder} is a PostgreSQL without pg_stat_statements: what statements cost is not measured"
+            )
         if asked.memory_bytes is not None:
             notes.append("its memory is not limited as the incident asks: that needs --stack docker")
         recipe = template.Recipe(fixture=fixture, scale=scale, seed=seed, binaries=binaries, account=account)

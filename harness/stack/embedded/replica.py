@@ -15,7 +15,7 @@ from harness.stack.embedded import port as ports
 from harness.stack.embedded import server as servers
 from harness.stack.embedded.node import Node
 from harness.stack.postgres import Endpoint
-from harness.stack.seeding import DATABASE, RESET_S, SUPERUSER
+from harness.stack.seeding import DATABASE, RESET_S, SUPERUSER, forget_statements
 from harness.stack.stack import Role, Stage
 
 #: A full-size dataset of 200 MB takes a second or two; a slow disk takes its time.
@@ -132,7 +132,7 @@ class Replica:
     def seeded(self) -> None:
         """After a reset was replayed: its statistics of statements and its logs begin anew."""
         with self.node.admin() as admin:
-            admin.execute("SELECT pg_stat_statements_reset()")
+            forget_statements(admin)
         self.node.mark_logs()
 
     def remove(self) -> None:

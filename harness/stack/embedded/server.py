@@ -252,6 +252,8 @@ def _hint(died: str) -> str:
         )
     if "configuration" in died or "parameter" in died:
         return "The server refused a setting: see topology.postgres.settings of the incident."
+    if "could not access file" in died:
+        return "This build lacks a library of shared_preload_libraries: of PostgreSQL's own they are in its package contrib."
     if "No space left" in died:
         return "The disk is full: free some space, or point TMPDIR to another."
     if "shared memory" in died or "Cannot allocate memory" in died:

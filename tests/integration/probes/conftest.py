@@ -31,6 +31,16 @@ class Crowd:
     sessions: list[Connection] = field(default_factory=list)
     running: list[asyncio.Task[object]] = field(default_factory=list)
 
+    async def lay_out(self) -> None:
+        """Make the table that they quarrel over, ``counters``."""
+        admin = await self.join(superuser=True)
+        await admin.execute(
+            "CREATE TABLE counters (id int PRIMARY KEY, n int NOT NULL); INSERT INTO counters SELECT i, 0 FROM generate_series(1, 10) i;"
+            f'GRANT ALL ON counters TO "{self.endpoint.application_user}"'
+        )
+        await admin.close()
+        self.sessions.clear()
+
     async def join(self, *, superuser: bool = False) -> Connection:
         """One more session, of an ordinary role unless told otherwise."""
         user = self.endpoint.user if superuser else self.endpoint.application_user
@@ -58,13 +68,7 @@ class Crowd:
 async def crowd(postgres: Endpoint) -> AsyncIterator[Crowd]:
     """Sessions on the server, beside a table ``counters`` of two columns and ten rows."""
     made = Crowd(postgres)
-    admin = await made.join(superuser=True)
-    await admin.execute(
-        "CREATE TABLE counters (id int PRIMARY KEY, n int NOT NULL); INSERT INTO counters SELECT i, 0 FROM generate_series(1, 10) i;"
-        f'GRANT ALL ON counters TO "{postgres.application_user}"'
-    )
-    await admin.close()
-    made.sessions.clear()
+    await made.lay_out()
     yield made
     await made.leave()
 

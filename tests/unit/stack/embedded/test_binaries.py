@@ -41,6 +41,19 @@ def test_a_folder_or_its_parent_may_be_named(
     assert (found.folder, found.version) == (tmp_path / "bin", "postgres (PostgreSQL) 16.9")
 
 
+@pytest.mark.parametrize("library", ["pg_stat_statements.so", "plpgsql.so"])
+def test_whether_it_came_with_statements(
+    library: str, tmp_path: Path, account: accounts.Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _program(tmp_path / "bin" / "postgres", "echo 'postgres (PostgreSQL) 16.9'")
+    _program(tmp_path / "bin" / "initdb", "exit 0")
+    monkeypatch.setenv(binaries.FORCED, str(tmp_path))
+    assert binaries.locate(account, ()).has_statements, "taken for granted where nobody says where it would be"
+    _program(tmp_path / "bin" / "pg_config", f"echo {tmp_path / 'lib'}")
+    _program(tmp_path / "lib" / library, "")
+    assert binaries.locate(account, ()).has_statements == (library == "pg_stat_statements.so")
+
+
 def test_a_wrong_folder_is_named(tmp_path: Path, account: accounts.Account, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(binaries.FORCED, str(tmp_path))
     with pytest.raises(StackError, match=f"{binaries.FORCED}={tmp_path}.*postgres and initdb"):
