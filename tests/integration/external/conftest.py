@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,10 +31,12 @@ class OwnServer:
     """A server that is none of ours, as far as flashcrowd knows.
 
     :ivar authority: file of the certificate that its own is signed by
+    :ivar settings: its own
     """
 
     server: servers.Server
     authority: Path
+    settings: Mapping[str, str]
     numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def admin(self, database: str = "postgres") -> psycopg.Connection:
@@ -78,13 +80,18 @@ def certify(folder: Path) -> tuple[Path, Path]:
     return certificate, key
 
 
+def of_debian() -> programs.Binaries:
+    """Debian's PostgreSQL."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(programs.FORCED, str(DEBIANS))
+        return programs.locate(accounts.for_servers(), ())
+
+
 @contextmanager
 def own_server() -> Iterator[OwnServer]:
     """Start one; stopped on every path."""
     account = accounts.for_servers()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(programs.FORCED, str(DEBIANS))
-        binaries = programs.locate(account, ())
+    binaries = of_debian()
     with instances.make(account) as instance:
         subprocess.run(
             [binaries.program("initdb"), "-D", str(instance.data), "-U", "postgres", "--auth=trust", "--no-sync", "-E", "UTF8", "--no-locale"],
@@ -103,7 +110,7 @@ def own_server() -> Iterator[OwnServer]:
         }  # fmt: skip
         server = servers.start(instance, binaries=binaries, account=account, settings=settings, cores=None)
         try:
-            yield OwnServer(server=server, authority=certificate)
+            yield OwnServer(server=server, authority=certificate, settings=settings)
         finally:
             server.stop()
 
