@@ -52,7 +52,8 @@ def _attempt(name: str, check: Callable[[], list[Invariant]]) -> list[Invariant]
 
 
 def _in_postgres(endpoint: Endpoint, fixture: dataset.Fixture, ids: Ids) -> list[Invariant]:
-    with psycopg.connect(endpoint.dsn()) as connection:
+    # A database without an encoding (SQL_ASCII) would give bytes for texts.
+    with psycopg.connect(endpoint.dsn(), client_encoding="utf8") as connection:
         return fixture.check(connection, *ids)
 
 

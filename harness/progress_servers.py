@@ -104,7 +104,7 @@ def _cpu(ticks: Sequence[Tick]) -> dict[str, float]:
 def _samples(ticks: Sequence[Tick]) -> Iterator[tuple[float, Sample]]:
     for tick in ticks:
         for sample in tick.samples:
-            yield tick.at_s, sample
+            yield sample.at_s, sample
 
 
 def _of_kind(shares: Mapping[str, float], prefix: str) -> list[float]:

@@ -36,7 +36,13 @@ class LiveSamples(Run):
         """Add what a probe said."""
         at_s = round(tick.at_s, 6)
         rows = [
-            (at_s, tick.probe, sample.metric, json.dumps(dict(sample.labels), separators=(",", ":")), sample.value)
+            (
+                round(sample.at_s, 6),
+                tick.probe,
+                sample.metric,
+                json.dumps(dict(sample.labels), separators=(",", ":")),
+                sample.value,
+            )
             for sample in tick.samples
             if sample.metric in self._metrics
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import threading
 import time
 from base64 import b64encode
@@ -16,7 +17,7 @@ import pytest
 
 from harness.errors import Exit
 from harness.probes.process import tree_of
-from tests.integration.command import Command, Place, ask
+from tests.integration.command import Command, Place, ask, until
 from tests.integration.external.conftest import HOST, SECRET, OwnServer
 
 pytestmark = pytest.mark.server
@@ -196,3 +197,37 @@ def test_nobody_named(place: Place) -> None:
     command = place.run("run", "one-statement", "--stack", "external", "--out", str(place.out))
     assert command.process.returncode == Exit.USAGE
     assert "FLASHCROWD_EXTERNAL_POSTGRES names no server" in command.printed
+
+
+def test_seeding_can_be_interrupted_and_leaves_nothing(own: OwnServer, place: Place) -> None:
+    _, database = marked(own, place, "CREATEDB")
+    command = place.begin("run", "one-statement", "--stack", "external", "--scale", "1", "--out", str(place.out))
+    command.await_text("seeding fixtures.collectibles")
+
+    def copying() -> bool:
+        with own.admin() as admin:
+            row = admin.execute("SELECT count(*) FROM pg_stat_progress_copy WHERE datname = %s", [database]).fetchone()
+        return row != (0,)
+
+    until(copying, "rows to be on their way")
+    command.signal(signal.SIGINT)
+    assert command.end() == Exit.INTERRUPTED, command.printed
+    assert "Traceback" not in command.printed
+    with own.admin(database) as admin:
+        assert admin.execute("SELECT to_regclass('items'), to_regclass('flashcrowd.seeded')").fetchone() == (None, None)
+    assert own.databases(database) == {database}
+    assert place.left() == []
+
+
+def test_a_stack_of_ones_own_to_look_around_in(own: OwnServer, place: Place) -> None:
+    user, database = marked(own, place)
+    up = place.begin("up", "one-statement", "--stack", "external", "--scale", "0.01")
+    up.await_text("up until Ctrl-C")
+    assert f"psql 'postgresql://{user}@{HOST}:{own.server.port}/{database}?sslmode=verify-full" in up.printed
+    assert "passwords are not shown" in up.printed
+    assert told_secret(place) == []
+    up.signal(signal.SIGTERM)
+    assert up.end() == Exit.FINE, up.printed
+    with own.admin(database) as admin:
+        assert admin.execute("SELECT count(*) FROM items").fetchone() == (6000,)
+    assert place.left() == []
