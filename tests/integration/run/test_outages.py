@@ -41,19 +41,18 @@ def test_a_replica_takes_the_reads_while_the_writer_is_gone(place: Place) -> Non
     stages = [name for name, _ in told[1, "end"]["fields"]["stages"]]
     assert stages[0] == "base backup" and stages[-1] == "joined the readers"
     gone_s, back_s = told[3, "end"]["at_s"], told[3, "undone"]["at_s"]
-    assert set(outcomes(run, "note", gone_s, back_s - 0.7)) <= {
-        "connection_refused",
-        "connection_lost",
-        "pool_timeout",
-        "time_limit",
-        "57P03",
-    }
+    ((written, read),) = ask(
+        run,
+        "SELECT count(*) FILTER (WHERE operation = 'note'), count(*) FILTER (WHERE operation = 'look') FROM requests"
+        " WHERE outcome = 'ok' AND finished_s BETWEEN ? AND ?",
+        [gone_s, back_s - told[3, "undone"]["fields"]["took_s"]],
+    )
+    assert written == 0, "nobody writes while the writer is gone"
+    assert isinstance(read, int) and read > 0, "the replica was there for the reads"
     assert "ok" in outcomes(run, "note", 0, gone_s - 1), "before that it answered"
-    assert "ok" in outcomes(run, "look", gone_s + 0.3, back_s), "the replica was there for the reads"
     assert "was not properly shut down" in (run / "logs" / "postgres.log").read_text()
     verdict = json.loads((run.parent / "verdict.json").read_text())["variants"]["before"]
     assert [one["held"] for one in verdict["symptoms"]] == [True]
-    assert not [why for why in verdict["why_invalid"] if "probe" in why], "it was away on purpose"
     assert [one["violations"] for one in verdict["invariants"]] == [0] * 5, "the writer came back to be asked"
     assert "kill postgres" in (run.parent / "report.html").read_text()
     assert place.left() == []
