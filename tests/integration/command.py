@@ -155,8 +155,7 @@ class Place:
     def begin_run(self, incident: str, *arguments: str, **environment: str) -> Command:
         """Begin ``flashcrowd run`` on the small dataset, into this place."""
         out = () if "--out" in arguments else ("--out", str(self.out))
-        stack = () if "--stack" in arguments else ("--stack", "embedded")
-        return self.begin("run", incident, "--scale", SCALE, *out, *stack, *arguments, **environment)
+        return self.begin("run", incident, "--scale", SCALE, *out, *arguments, **environment)
 
     def experiment(self, incident: str, out: Path | None = None) -> Path:
         """The one experiment's folder of an incident."""
