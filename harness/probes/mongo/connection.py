@@ -33,6 +33,8 @@ class MemberConnection:
         self._client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
             replica_set.uri_of(member),
             appname=APPLICATION_NAME,
+            # All of them at once: a full server lets nobody in later.
+            minPoolSize=MOST_CONNECTIONS,
             maxPoolSize=MOST_CONNECTIONS,
             serverSelectionTimeoutMS=limit_ms,
             connectTimeoutMS=limit_ms,

@@ -18,6 +18,7 @@ from pymongo.errors import PyMongoError
 from harness.clock import Origin
 from harness.model import Sample
 from harness.probes.mongo import MongoProbes, mongo_probes
+from harness.probes.mongo.connection import APPLICATION_NAME, MOST_CONNECTIONS
 from harness.probes.probe import FAILURES, Probe
 from harness.probes.probe_set import footprints
 from harness.probes.usage import UsageProbe
@@ -126,6 +127,23 @@ async def test_operations_of_clients_are_counted_and_ours_are_not(
 
         await until(longer)
     assert await _of(probes, "mongo-1", "flashcrowd_mongodb_active_operations") == 0
+
+
+async def test_the_connections_of_the_probes_are_there_from_the_beginning_and_stay(
+    probes: MongoProbes, members: dict[str, Client]
+) -> None:
+    async def ours() -> set[int]:
+        found = await members["mongo-1"].admin.aggregate([{"$currentOp": {"idleConnections": True}}])
+        return {one["connectionId"] for one in await found.to_list() if one.get("appName") == APPLICATION_NAME}
+
+    async def all_there() -> bool:
+        return len(await ours()) == MOST_CONNECTIONS + 1  # and the driver's own, that looks whether the member is there
+
+    await until(all_there)
+    before = await ours()
+    for _ in range(5):
+        await asyncio.gather(*(probe.sample(0.0) for probe in probes.probes))
+    assert await ours() == before
 
 
 async def test_operations_are_counted(probes: MongoProbes, members: dict[str, Client]) -> None:
