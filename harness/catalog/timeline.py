@@ -42,7 +42,7 @@ from harness.series import BY_NAME, Kind
 
 #: Metrics that the load's workers write themselves: the harness, which waits for the condition, does not see them come.
 _OF_WORKERS = ("flashcrowd_worker_", "flashcrowd_pool_")
-_DOWN = (Pause, Stop, Kill)
+_DOWN = (Pause, Stop, Kill, CutOff)
 
 
 def timeline_problem(steps: Sequence[Step], field: str, topology: Topology, traffic: Traffic) -> TypeProblem | None:
@@ -149,10 +149,8 @@ class _Check:
         """What both set, in words; empty where they do not meet."""
         if isinstance(one, SetCpus) and isinstance(other, SetCpus) and self._meet(one.server, other.server):
             return "its cores are set"
-        if isinstance(one, CutOff) and isinstance(other, CutOff) and self._meet(one.server, other.server):
-            return "it is cut off"
         if isinstance(one, _DOWN) and isinstance(other, _DOWN) and self._meet(one.server, other.server):
-            return "it is taken down"
+            return "it is taken away"
         if isinstance(one, Failpoint) and isinstance(other, Failpoint) and one.name == other.name:
             return "that failpoint is set" if self._meet(one.server, other.server) else ""
         if (

@@ -9,7 +9,6 @@ class CuttingOff(OnServers[CutOff]):
     """Cuts a server off, and lets it rejoin."""
 
     METHODS = ("cut_off", "rejoin")
-    WANTS_UP = False
 
     def do(self, server: Server) -> None:
         server.cut_off()

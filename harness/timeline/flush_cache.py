@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from harness.errors import StackError
 from harness.model import FlushCache
 from harness.model.timeline import POSTGRES
 from harness.stack.stack import Server, Stack
@@ -46,6 +47,8 @@ class FlushingCache(Performer[FlushCache]):
         if self.action.restart:
             servers = await resolve(stack, target)
             for server in servers:
+                if server.down_on_purpose:
+                    raise StackError(f"{server.name} is away already, by another step")
                 self._stopped.append(server)
                 await in_thread(server.stop)
                 await in_thread(server.start)

@@ -78,7 +78,7 @@ class OnServers(Performer[_S]):
     """Calls one method of each server's handle, and another to undo it."""
 
     METHODS: ClassVar[tuple[str, ...]]
-    #: Whether a server that is down on purpose already is in its way.
+    #: Whether a server that is away on purpose already is in its way.
     WANTS_UP: ClassVar[bool] = True
 
     _touched: list[Server]
@@ -99,7 +99,7 @@ class OnServers(Performer[_S]):
         found = await resolve(self.scene.stack, self.action.server)
         for server in found:
             if self.WANTS_UP and server.down_on_purpose:
-                raise StackError(f"{server.name} is down already, by another step")
+                raise StackError(f"{server.name} is away already, by another step")
         self._touched = found
         outcomes = await asyncio.gather(*(in_thread(self.do, server) for server in found), return_exceptions=True)
         for outcome in outcomes:

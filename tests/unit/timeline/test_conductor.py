@@ -119,7 +119,7 @@ async def test_a_server_that_is_down_already_is_not_taken_down_again(bed: Bed) -
     async with bed.conductor(*steps):
         await until(lambda: (2, "failed") in bed.edges())
     assert bed.calls == ["pause postgres", "resume postgres"]
-    assert "is down already" in bed.of(2, "failed")["text"]
+    assert "is away already" in bed.of(2, "failed")["text"]
 
 
 async def test_all_is_undone_when_the_run_breaks(bed: Bed) -> None:
