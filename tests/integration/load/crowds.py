@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic_ns
 from typing import Any
@@ -12,15 +13,23 @@ import numpy as np
 import pytest
 import uvloop
 from numpy.typing import NDArray
+from pymongo.errors import PyMongoError
 
 from harness.load.arrivals import schedule
 from harness.load.locust_side.crowd import Arrival, Crowd
+from harness.load.locust_side.mongo import MongoSource
 from harness.load.locust_side.recorder import Recorder
 from harness.load.locust_side.source import Database, Use
 from harness.load.locust_side.supply import WorkerSupply
 from harness.load.plan import DSN_VARIABLE, MONGO_VARIABLE
 from harness.model import Application, Constant, Process, Traffic
 from harness.record.format import NOT_REACHED
+
+#: A connect that is cancelled, by a time limit or when its client closes, leaves its socket to the garbage collector in
+#: PyMongo (``pool_shared._async_create_connection``). For ``pytestmark``.
+SOCKETS_OF_THE_DRIVERS = pytest.mark.filterwarnings(
+    "ignore:Exception ignored in. <socket.socket:pytest.PytestUnraisableExceptionWarning"
+)
 
 Operation = Callable[[Any, Arrival], Awaitable[None]]
 
@@ -92,9 +101,19 @@ class MongoCrowd:
     async def carry(self, operations: Mapping[str, Operation], *, drain_s: float = 10.0) -> Requests:
         """Carry the traffic out."""
         await self.crowd.begin()
+        await self._know_the_members()
         await self.crowd.arrive(monotonic_ns() + 10_000_000, operations)
         await self.crowd.finish(drain_s)
         return self.requests()
+
+    async def _know_the_members(self) -> None:
+        """As in a run, whose workers have two seconds for it."""
+        for source in self.crowd.sources:
+            if isinstance(source, MongoSource):
+                database = source.take()
+                assert database is not None
+                with suppress(PyMongoError):  # a test may be about that
+                    await database.client.admin.command("ping")
 
     def requests(self) -> Requests:
         """What was recorded since the last call."""

@@ -14,9 +14,9 @@ from harness.model import Application, Constant, MongoClientOptions, Outcome, Pr
 from harness.stack.embedded import EmbeddedStack
 from harness.stack.mongo import ReplicaSet
 
-from .crowds import MongoCrowd, Requests, on_the_loop
+from .crowds import SOCKETS_OF_THE_DRIVERS, MongoCrowd, Requests, on_the_loop
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, SOCKETS_OF_THE_DRIVERS]
 
 FOR_S, PER_S = 6, 40
 IN_FLIGHT, DIES_AT = 38, 40
@@ -59,10 +59,9 @@ def test_the_primary_dies(mongo_stack: EmbeddedStack, mongo: ReplicaSet, primary
     assert found.outcomes[IN_FLIGHT] == ("ok" if retries else "connection_lost")
     assert set(found.outcomes[-PER_S:]) == {"ok"}, "a second's worth at the end is with the new primary"
     assert set(found.outcomes) - {"ok"} <= {"connection_lost", "connection_refused", *Outcome.INDETERMINATE}
-    lag_ns = found.rows["started"] - found.rows["intended"]
-    assert (lag_ns >= 0).all() and sorted(lag_ns)[len(lag_ns) // 2] < 20_000_000, "arrivals went on meanwhile"
-    slowest = (found.rows["finished"] - found.rows["started"]).max()
-    assert slowest > 200_000_000, "who came between two primaries waited for the election"
+    waited = found.rows[found.rows["finished"] - found.rows["started"] > 200_000_000]
+    assert len(waited) > 10, "arrivals went on between two primaries, and waited for the election"
+    assert (found.rows["started"] >= found.rows["intended"]).all()
     with MongoClient(mongo.uri()) as outside:
         there = {one["_id"] for one in outside[mongo.database].acts.find()}
     ids = [16 * arrival + 1 for arrival in range(FOR_S * PER_S)]

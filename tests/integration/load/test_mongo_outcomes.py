@@ -19,9 +19,9 @@ from harness.record.format import NOT_REACHED
 from harness.stack.embedded import EmbeddedStack
 from harness.stack.mongo import ReplicaSet
 
-from .crowds import carry
+from .crowds import SOCKETS_OF_THE_DRIVERS, carry
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, SOCKETS_OF_THE_DRIVERS]
 
 NO_RETRIES = Application(pool_size=4, mongo=MongoClientOptions(retry_writes=False, retry_reads=False))
 
@@ -153,8 +153,9 @@ def test_a_write_that_cannot_be_confirmed_is_there(mongo: ReplicaSet, database: 
 
 
 def test_a_member_that_is_not_the_primary(mongo: ReplicaSet, database: Database[Any]) -> None:
-    members = {member for member in mongo.members if (member.host, member.port) != database.client.primary}
-    found = carry(mongo.uri_of(members.pop()), insert, application=NO_RETRIES)
+    database.client.admin.command("ping")
+    (secondary, *_) = [one for one in mongo.members if (one.host, one.port) in database.client.secondaries]
+    found = carry(mongo.uri_of(secondary), insert, application=NO_RETRIES)
     assert found.outcomes == ["NotWritablePrimary"]
 
 

@@ -20,9 +20,9 @@ from harness.model import Application, Connections, Traffic, Users
 from harness.stack.mongo import ReplicaSet
 from tests.integration.command import until
 
-from .crowds import MongoCrowd, Requests, at_once, carry, on_the_loop
+from .crowds import SOCKETS_OF_THE_DRIVERS, MongoCrowd, Requests, at_once, carry, on_the_loop
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, SOCKETS_OF_THE_DRIVERS]
 
 WORK_MS = 60
 
@@ -57,17 +57,19 @@ def worked_ns(database: Database[Any], count: int) -> NDArray[np.int64]:
 
 
 def test_service_is_the_servers_time_and_the_rest_was_waited(mongo: ReplicaSet, profiled: Database[Any]) -> None:
-    count, size = 12, 2
-    found = carry(mongo.uri(), work, count=count, application=Application(pool_size=size))
+    count = 8
+    found = carry(mongo.uri(), work, count=count, application=Application(pool_size=1))
     worked = worked_ns(profiled, count)
-    response = found.rows["finished"] - found.rows["started"]
     assert set(found.outcomes) == {"ok"}
-    assert (found.service_ns >= worked - 1_000_000).all(), "the server counts whole milliseconds"
-    # Two at a time: what the others did before one's own turn is what one waited, but for the round trips.
-    expected = response - worked
-    assert np.median(np.abs(found.wait_ns - expected)) < 0.25 * WORK_MS * 1e6
-    assert found.wait_ns.max() > (count / size - 2) * WORK_MS * 1e6
-    assert np.sort(found.wait_ns)[:size].max() < WORK_MS * 1e6
+    # The server counts whole milliseconds, rounded down; what it worked for one's own request is no wait.
+    response = found.rows["finished"] - found.rows["started"]
+    assert (found.wait_ns <= response - worked).all()
+    # There is one connection: who had it later waited for all that was done before, since the first request began.
+    order = np.argsort(found.rows["acquired"])
+    before = np.concatenate([[0], np.cumsum(worked[order])[:-1]])
+    late = found.rows["started"][order] - found.rows["started"].min()
+    assert np.median(found.wait_ns[order] - (before - late)) >= 0
+    assert found.wait_ns.max() > (count - 2) * WORK_MS * 1e6
 
 
 def test_every_command_of_a_request_may_wait(mongo: ReplicaSet, profiled: Database[Any]) -> None:
@@ -79,10 +81,10 @@ def test_every_command_of_a_request_may_wait(mongo: ReplicaSet, profiled: Databa
     found = carry(mongo.uri(), twice, count=4, application=Application(pool_size=1))
     worked = worked_ns(profiled, 4)
     assert (worked >= 2 * WORK_MS * 1e6).all()
-    assert (found.service_ns >= worked + 49_000_000).all(), "its own pause is no wait"
-    expected = found.rows["finished"] - found.rows["started"] - worked - 50_000_000
-    assert np.median(np.abs(found.wait_ns - expected)) < 0.25 * WORK_MS * 1e6
-    assert found.wait_ns.sum() > 6 * WORK_MS * 1e6
+    response = found.rows["finished"] - found.rows["started"]
+    assert (found.wait_ns <= response - worked - 49_000_000).all(), "its own pause is no wait"
+    # Also who was served first: while it paused, the others had the connection.
+    assert found.wait_ns.min() > WORK_MS * 1e6
 
 
 def test_waits_at_the_same_time_count_once(mongo: ReplicaSet) -> None:
@@ -106,13 +108,13 @@ def test_an_operation_that_asks_nothing_reached_nothing(mongo: ReplicaSet) -> No
 def test_a_wait_that_goes_on_at_the_end_counts_until_then(mongo: ReplicaSet) -> None:
     async def quick_then_slow(database: Any, arrival: Arrival) -> None:
         await database.players.find_one({"_id": 1})
-        await asyncio.sleep(0.05)  # so that all have had a connection once
-        await work(database, arrival)
-        await asyncio.sleep(60)
+        await asyncio.sleep(0.3)  # so that all have had a connection once
+        await database.players.find_one({"_id": 1, "$where": "sleep(4000) || true"})
 
-    found = carry(mongo.uri(), quick_then_slow, count=3, application=Application(pool_size=1), drain_s=0.2 - 0.02)
+    found = carry(mongo.uri(), quick_then_slow, count=3, application=Application(pool_size=1), drain_s=1.2)
     assert found.outcomes == ["cut_off"] * 3
     assert (found.wait_ns >= 0).all()
+    assert sorted(found.wait_ns > 500_000_000) == [False, True, True]
     assert (found.rows["acquired"] <= found.rows["finished"]).all()
 
 
@@ -153,11 +155,13 @@ def test_each_user_has_a_client_with_one_connection(mongo: ReplicaSet) -> None:
         origin = monotonic_ns() + 10_000_000
         for number in range(3):
             crowd.crowd.begin_user(number, origin, {"act": work})
-        await asyncio.sleep(0.4)
-        opened = [source.open for source in crowd.crowd.sources]
+        async with asyncio.timeout(20):
+            while (opened := [source.open for source in crowd.crowd.sources]) != [1, 1, 1]:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep((origin - monotonic_ns()) / 1e9 + 0.5)
         await crowd.crowd.finish(2.0)
         return crowd.requests(), len(crowd.crowd.sources), opened
 
     found, sources, opened = on_the_loop(carried())
-    assert set(found.outcomes) == {"ok"} and len(found.outcomes) >= 6
+    assert set(found.outcomes) == {"ok"} and len(found.outcomes) >= 3
     assert (sources, opened) == (3, [1, 1, 1])
