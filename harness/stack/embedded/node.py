@@ -52,7 +52,8 @@ class Program:
 class Node:
     """A PostgreSQL, as the timeline acts upon it; see :class:`harness.stack.stack.Server`.
 
-    :ivar stages: what its coming up took, for one that was added
+    :ivar stages: what its coming up took, for a replica
+    :ivar given: the cores that it was given at first
     """
 
     def __init__(self, *, name: str, role: Role, program: Program, held: Held, notes: tuple[str, ...]) -> None:
@@ -61,7 +62,7 @@ class Node:
         self.down_on_purpose = False
         self.stages: tuple[Stage, ...] = ()
         self.program = program
-        self._given = self._held = held
+        self.given = self._held = held
         self._notes = notes
         self._closing = ExitStack()
         self._paused = False
@@ -202,14 +203,14 @@ class Node:
 
         :raises StackError: it does not come up
         """
-        given_back = self._held.cores != self._given.cores
-        self._held = self._given
+        given_back = self._held.cores != self.given.cores
+        self._held = self.given
         if not self.lives:
             self.start()
         elif self._paused:
             self.resume()
-        if given_back and self._given.cores is not None:
-            family.hold(self.server.pid, self._given.cores)
+        if given_back and self.given.cores is not None:
+            family.hold(self.server.pid, self.given.cores)
 
     def admin(self) -> psycopg.Connection:
         """A session of the superuser at the database ``postgres``, also where every connection is taken: then those

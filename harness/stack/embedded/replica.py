@@ -25,6 +25,7 @@ REPLAY_S = 60.0
 RESET_REPLAY_S = 10.0
 SLOT_FREE_S = 5.0
 LOOK_AGAIN_S = 0.01
+NUDGE_S = 0.5
 BACKUP = "pg_basebackup"
 LAST_FILE = "global/pg_control"  # of what a base backup copies
 
@@ -59,8 +60,7 @@ class Replica:
         :param begun: is told the server before it runs, so that another thread may end it
         :raises StackError: it did not come up; nothing is left of it
         """
-        notes = primary.endpoint.notes if primary.endpoint.cores == held.cores else held.notes
-        node = Node(name=name, role=Role.READER, program=primary.program, held=held, notes=notes)
+        node = Node(name=name, role=Role.READER, program=primary.program, held=held, notes=held.notes)
         replica = cls(primary, node, held=held, added=added)
         stages: list[Stage] = []
         try:
@@ -111,14 +111,17 @@ class Replica:
 
         :raises StackError: it has not in time, or died
         """
-        query = (
-            "SELECT coalesce(pg_last_wal_replay_lsn() >= %s::pg_lsn, false)"
-            " AND EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')"
-        )
+        streams = "EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')"
+        replayed = f"SELECT coalesce(pg_last_wal_replay_lsn() >= %s::pg_lsn, false) AND {streams}"
         ends = time.monotonic() + limit_s
+        nudge_s = time.monotonic() + NUDGE_S
         try:
             with self.node.admin() as admin:
-                while not _value(admin, query, position):
+                while not _value(admin, replayed, position):
+                    if time.monotonic() > nudge_s and not _value(admin, f"SELECT {streams}"):
+                        # One that found its primary away looks again after five seconds, or when its settings are read anew.
+                        admin.execute("SELECT pg_reload_conf()")
+                        nudge_s = time.monotonic() + NUDGE_S
                     if time.monotonic() > ends:
                         raise StackError(
                             f"waited {limit_s:.0f} s for {self.node.name} to replay up to {position}; its last lines:\n"
@@ -166,11 +169,14 @@ class Replica:
             raise StackError(f"{BACKUP} for {self.node.name} had not ended after {BACKUP_S:.0f} s") from error
         except OSError as error:
             raise StackError(f"{command[0]} cannot be started ({error}): a replica needs it") from error
-        # Whoever ends it from another thread may learn its exit status before we do, who are then told 0.
-        if done.returncode != 0 or not (self.node.instance.data / LAST_FILE).is_file():
-            raise StackError(
-                f"{BACKUP} for {self.node.name} ended with exit status {done.returncode}:\n{done.stdout}{done.stderr}"
-            )
+        if done.returncode != 0:
+            how = f"ended with exit status {done.returncode}"
+        elif not (self.node.instance.data / LAST_FILE).is_file():
+            # Whoever ends it from another thread may learn its exit status before we do, who are then told 0.
+            how = "was ended before its time"
+        else:
+            return
+        raise StackError(f"{BACKUP} for {self.node.name} {how}:\n{done.stdout}{done.stderr}")
 
     def _following(self) -> dict[str, str]:
         endpoint = self._primary.endpoint

@@ -16,6 +16,7 @@ from harness.stack.embedded.node import Node
 from harness.stack.embedded.replica import RESET_REPLAY_S, Replica, primary_position
 
 ABORT_S = 5.0
+LATE = "it joined a load that has its cores already: what it uses of them the load lacks"
 
 
 class Replicas:
@@ -131,10 +132,11 @@ class Replicas:
     def _room(self) -> Held:
         """Cores for one more: those before the others' own, or the ones that all servers share."""
         own = cores.own_cores()
-        asked = [self._cpus, self._primary.endpoint.cpus or 1, *(replica.held.cpus for replica in self._all)]
-        held = cores.split(asked, own).servers[0]
-        note = "it was added while the load ran, so its cores may be among the load's"
-        return Held(cpus=held.cpus, cores=held.cores, notes=(*held.notes, note))
+        others = [self._primary.given.cpus, *(replica.held.cpus for replica in self._all)]
+        held = cores.split([self._cpus, *others], own).servers[0]
+        if not set(held.cores or ()) & set(cores.split(others, own).load or ()):
+            return held
+        return Held(cpus=held.cpus, cores=held.cores, notes=(*held.notes, LATE))
 
 
 def _name(number: int) -> str:

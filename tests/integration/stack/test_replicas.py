@@ -260,6 +260,20 @@ def test_a_reset_leaves_replicas_that_have_replayed_it(
     assert follows(stack, replica(stack, "postgres-replica-1"))
 
 
+def test_a_reset_brings_a_killed_primary_back_to_the_replicas_that_it_had(stack: EmbeddedStack) -> None:
+    before = checksums(stack.postgres)
+    postmasters = [one.postmaster_pid for one in stack.replicas]
+    stack.servers["postgres"].kill()
+    query = "SELECT count(*) FROM pg_stat_wal_receiver"
+    for one in stack.replicas:
+        until(lambda one=one: ask(one, query) == 0, "the replica noticed: it looks again only after five seconds")
+    stack.reset()
+    assert [one.postmaster_pid for one in stack.replicas] == postmasters, "none had to be made anew"
+    assert streaming(stack) == {"postgres-replica-1", "postgres-replica-2"}
+    for one in (stack.postgres, *stack.replicas):
+        assert checksums(one) == before
+
+
 def test_a_query_on_a_replica_does_not_hold_a_reset_up(stack: EmbeddedStack) -> None:
     endpoint = replica(stack, "postgres-replica-1")
     with psycopg.connect(endpoint.dsn()) as session:
