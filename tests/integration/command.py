@@ -129,7 +129,7 @@ class Place:
 
     def begin(self, *arguments: str, program: tuple[str, ...] = FLASHCROWD, **environment: str) -> Command:
         """Begin a command in the background; a stack is child processes unless another is asked for."""
-        if arguments[:1] == ("up",) and "--stack" not in arguments:
+        if arguments[:1] in (("run",), ("up",)) and program == FLASHCROWD and "--stack" not in arguments:
             arguments = (*arguments, "--stack", "embedded")
         printed_to = self.folder / f"printed-{len(self.begun)}"
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")}
