@@ -11,6 +11,7 @@ from docker.errors import DockerException, ImageNotFound
 
 from harness.doctor.finding import Finding, State
 from harness.errors import FlashcrowdError
+from harness.stack.docker import labels
 from harness.stack.docker.images import MONGO, POSTGRES, Wanted
 from harness.stack.embedded import account as accounts
 from harness.stack.embedded import binaries, mongod_program
@@ -75,6 +76,13 @@ def engine() -> Iterator[Finding]:
             yield Finding(name="engine", state=State.OK, said=said)
         for wanted in (POSTGRES, MONGO):
             yield _image(client, wanted)
+        if left := _containers_left(client):
+            yield Finding(
+                name="containers",
+                state=State.WARNING,
+                said=f"{len(left)} of killed runs: {', '.join(left)}",
+                advice="`flashcrowd gc` removes them, and so does the next run",
+            )
     except _FAILURES as error:
         yield _no_engine(error)
     finally:
@@ -116,6 +124,11 @@ def leftovers() -> Finding:
             advice="`flashcrowd gc` removes them, and so does the next run",
         )
     return Finding(name=name, state=State.OK, said="none")
+
+
+def _containers_left(client: docker.DockerClient) -> list[str]:
+    found = client.api.containers(all=True, filters={"label": labels.OWNER})
+    return [one["Names"][0].lstrip("/") for one in found if labels.is_left(one["Labels"])]
 
 
 def _image(client: docker.DockerClient, wanted: Wanted) -> Finding:

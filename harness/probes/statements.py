@@ -31,7 +31,10 @@ _ASKS_OR_CHANGES = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatementCost:
-    """One normalised statement's cost; the columns of ``statements.parquet``, in this order."""
+    """One normalised statement's cost; the columns of ``statements.parquet``, in this order.
+
+    :param shared_blk_read_s: as the one below, None where the server does not time its I/O (track_io_timing is off)
+    """
 
     query: str
     calls: int
@@ -42,8 +45,8 @@ class StatementCost:
     shared_blks_read: int
     temp_blks_written: int
     wal_bytes: int
-    shared_blk_read_s: float
-    shared_blk_write_s: float
+    shared_blk_read_s: float | None
+    shared_blk_write_s: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,11 +54,13 @@ class Snapshot:
     """pg_stat_statements at one moment.
 
     :param evictions: how often entries were thrown out so far
+    :param times_io: whether the server times its I/O
     """
 
     entries: Mapping[_Key, asyncpg.Record]
     evictions: int
     reset_at: datetime | None
+    times_io: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +87,7 @@ async def snapshot(connection: ProbeConnection) -> Snapshot:
     except (asyncpg.UndefinedTableError, asyncpg.ObjectNotInPrerequisiteStateError) as error:
         raise Unmeasured("pg_stat_statements is not installed or not loaded on this server") from error
     entries = {(row["userid"], row["queryid"], row["toplevel"]): row for row in rows if row["queryid"] is not None}
-    return Snapshot(entries=entries, evictions=info["dealloc"], reset_at=info["stats_reset"])
+    return Snapshot(entries=entries, evictions=info["dealloc"], reset_at=info["stats_reset"], times_io=info["times_io"])
 
 
 def difference(before: Snapshot, after: Snapshot) -> Difference:
@@ -98,7 +103,7 @@ def difference(before: Snapshot, after: Snapshot) -> Difference:
             sums = totals.setdefault(row["query"], dict.fromkeys(spent, 0))
             for name, value in spent.items():
                 sums[name] += value
-    costs = [_cost(query, sums) for query, sums in totals.items()]
+    costs = [_cost(query, sums, times_io=before.times_io and after.times_io) for query, sums in totals.items()]
     return Difference(
         costs=sorted(costs, key=lambda cost: (-cost.total_exec_s, cost.query)),
         evictions=after.evictions - before.evictions if after.evictions >= before.evictions else after.evictions,
@@ -154,14 +159,14 @@ def _figures(row: asyncpg.Record) -> dict[str, float]:
     }
 
 
-def _cost(query: str, sums: Mapping[str, float]) -> StatementCost:
+def _cost(query: str, sums: Mapping[str, float], *, times_io: bool) -> StatementCost:
     whole = ("calls", "rows", "shared_blks_hit", "shared_blks_read", "temp_blks_written", "wal_bytes")
     counts = {name: int(sums[name]) for name in whole}
     return StatementCost(
         query=query,
         total_exec_s=sums["total_exec_s"],
         mean_exec_s=sums["total_exec_s"] / sums["calls"],
-        shared_blk_read_s=sums["shared_blk_read_s"],
-        shared_blk_write_s=sums["shared_blk_write_s"],
+        shared_blk_read_s=sums["shared_blk_read_s"] if times_io else None,
+        shared_blk_write_s=sums["shared_blk_write_s"] if times_io else None,
         **counts,
     )

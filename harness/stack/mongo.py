@@ -38,7 +38,7 @@ class ReplicaSet:
     version: str
     user: str | None = None
     password: str | None = field(default=None, repr=False)
-    options: tuple[tuple[str, str], ...] = ()
+    options: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     notes: tuple[str, ...] = ()
 
     def uri(self) -> str:

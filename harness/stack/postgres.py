@@ -34,7 +34,7 @@ class Endpoint:
     application_user: str
     passwords: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     database: str
-    options: tuple[tuple[str, str], ...] = (("sslmode", "disable"),)
+    options: tuple[tuple[str, str], ...] = field(default=(("sslmode", "disable"),), repr=False)
     version: str
     version_num: int
     postmaster_pid: int | None

@@ -92,10 +92,11 @@ class ExternalMongo:
     def reset(self) -> None:
         """Put the data back to exactly the seeded state, on every member.
 
-        :raises StackError: the set does not do it
+        :raises StackError: the set does not do it, or somebody took the marker away meanwhile
         """
         with connected(self.replica_set) as client:
             database = client[self.replica_set.database]
+            mongo_marker.check(database, self.replica_set.name, f"{database.name} of {self.replica_set.name}")
             recipe = database[RECIPES].find_one({"_id": _ID}) or {}
             state = _state_of(database)
             if state is not None and (recipe.get("key"), recipe.get("state")) == (self._key, state):

@@ -123,8 +123,10 @@ class ExternalPostgres:
     def reset(self) -> None:
         """Put the data back to exactly the seeded state; sessions in the database are ended.
 
-        :raises StackError: the server does not do it
+        :raises StackError: the server does not do it, or somebody took the marker away meanwhile
         """
+        with session(self.endpoint) as connection:
+            marker.check(connection, f"{self.endpoint.database} at {self.endpoint.host}:{self.endpoint.port}")
         if self._copies is None:
             self._seed_here()
         else:

@@ -181,6 +181,16 @@ def test_a_marker_of_another_server_does_not_count(own: OwnServer, up: Up) -> No
         pass
 
 
+def test_a_marker_that_was_taken_away_ends_it(own: OwnServer, up: Up) -> None:
+    user, database = marked(own)
+    with up(user, database) as (stack, _):  # type: ignore[attr-defined]
+        with own.admin(database) as admin:
+            admin.execute("DROP TABLE flashcrowd.may_be_destroyed")
+        with pytest.raises(StackError, match="is not marked"):
+            stack.reset()
+        assert digest(own, database) != (None,)
+
+
 def test_a_role_that_cannot_seed_is_told_each_grant(own: OwnServer, up: Up) -> None:
     user = own.make_role()
     database = own.make_database()

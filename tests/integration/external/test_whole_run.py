@@ -131,7 +131,9 @@ def exporter(own: OwnServer) -> Iterator[int]:
 
 
 def test_an_exporter_makes_the_cpu_known(own: OwnServer, place: Place) -> None:
-    marked(own, place)
+    _, database = marked(own, place)
+    with own.admin(database) as admin:
+        admin.execute("CREATE EXTENSION pg_stat_statements")
     with exporter(own) as port:
         source = f"http://me:{quote(SECRET, safe='')}@{HOST}:{port}/metrics#name=shop-db"
         place.environment["FLASHCROWD_PROMETHEUS"] = source
@@ -152,6 +154,9 @@ def test_an_exporter_makes_the_cpu_known(own: OwnServer, place: Place) -> None:
     assert ask(
         folder / "before", "SELECT DISTINCT value FROM samples WHERE metric = 'flashcrowd_cpu_allotment_cores'"
     ) == [(2.0,)]
+    # the server times no I/O, so how long reading blocks took is not known
+    query = "SELECT count(*) > 0, count(shared_blk_read_s) FROM read_parquet(?)"
+    assert ask(folder / "before", query, [str(folder / "before" / "statements.parquet")]) == [(True, 0)]
     assert told_secret(place) == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -52,6 +53,12 @@ def test_only_what_was_spent_in_between_counts() -> None:
     assert found.costs[1].rows == 20
     assert found.costs[1].shared_blk_read_s == pytest.approx(0.04)
     assert (found.evictions, found.was_reset) == (0, False)
+
+
+def test_what_the_server_does_not_time_is_not_measured() -> None:
+    untimed = replace(snap((1, entry("SELECT a", 1, 1.0))), times_io=False)
+    [cost] = difference(replace(snap(), times_io=False), untimed).costs
+    assert (cost.shared_blk_read_s, cost.shared_blk_write_s, cost.calls) == (None, None, 1)
 
 
 def test_the_block_times_of_older_versions_are_found() -> None:
