@@ -34,6 +34,8 @@ RESERVED = (
 )
 PRELOADED = "pg_stat_statements"
 JSONLOG_SINCE = 15
+#: What a reader of the figures is told of a build that lacks it.
+NO_STATEMENTS = "this build of PostgreSQL is without pg_stat_statements: what statements cost is not measured"
 
 
 def check_settings(settings: Mapping[str, str], *, field: str = "settings") -> None:

@@ -14,7 +14,7 @@ from psycopg import sql
 from harness.dataset import Fixture
 from harness.errors import StackError
 
-RECIPE = 1  # to be raised whenever this module puts something else into a cluster
+RECIPE = 2  # to be raised whenever this module puts something else into a cluster
 DATABASE = "crowd"
 TEMPLATE = "crowd_template"
 APPLICATION_USER = "app"
@@ -101,9 +101,13 @@ def copy_database(admin: psycopg.Connection) -> None:
     )
 
 
+def has_statements(connection: psycopg.Connection) -> bool:
+    """Whether the server came with pg_stat_statements: builds without it leave out all of contrib."""
+    return _has(connection, "SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pg_stat_statements')")
+
+
 def _add_statements(connection: psycopg.Connection) -> None:
-    # Some builds come without the extensions of contrib; then statements' costs are not measured.
-    if _has(connection, "SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pg_stat_statements')"):
+    if has_statements(connection):
         connection.execute("CREATE EXTENSION pg_stat_statements")
 
 

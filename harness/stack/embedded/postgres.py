@@ -30,7 +30,7 @@ from harness.stack.embedded.node import Node, Program
 from harness.stack.embedded.replica import BACKUP
 from harness.stack.embedded.replicas import Replicas
 from harness.stack.postgres import Endpoint
-from harness.stack.postgres_settings import settings_in_force
+from harness.stack.postgres_settings import NO_STATEMENTS, settings_in_force
 from harness.stack.seeding import reset_database
 from harness.stack.stack import Role
 
@@ -68,9 +68,7 @@ class EmbeddedPostgres:
         if account.switched:
             notes.append(f"PostgreSQL refuses to run as root: it runs as user {account.name}")
         if not binaries.has_statements:
-            notes.append(
-                f"{binaries.folder} is a PostgreSQL without pg_stat_statements: what statements cost is not measured"
-            )
+            notes.append(NO_STATEMENTS)
         if asked.memory_bytes is not None:
             notes.append("its memory is not limited as the incident asks: that needs --stack docker")
         recipe = template.Recipe(fixture=fixture, scale=scale, seed=seed, binaries=binaries, account=account)
