@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from harness.errors import Exit
 from harness.record.points import points, split
 from harness.record.reader import Run, read_events
-from tests.integration.command import Command, Place, ask
+from tests.integration.command import Command, Place, ask, until
 
 FIRST, SECOND = "postgres-replica-1", "postgres-replica-2"
 
@@ -78,3 +79,12 @@ def test_replicas_are_in_the_record(run: Path) -> None:
         assert len(points(found, "replica.lag").at_s) >= 6
     finally:
         found.db.close()
+
+
+def test_ctrl_c_while_a_replica_is_added_leaves_nothing(place: Place) -> None:
+    command = place.begin_run("more-readers", "--stack", "embedded")
+    command.await_text(r"add a replica of postgres\n")
+    until(lambda: len(place.instances()) == 3, "the folder of the replica to come")
+    command.signal(signal.SIGINT)
+    assert command.end() == Exit.INTERRUPTED, command.printed
+    assert place.left(limit_s=5) == []
