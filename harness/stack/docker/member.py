@@ -9,7 +9,7 @@ from pymongo.errors import PyMongoError
 
 from harness.errors import StackError
 from harness.model import MongoReplicaSet
-from harness.stack import replica_set
+from harness.stack import cores, replica_set
 from harness.stack.docker.container import Allotment, Container, Place, Plan
 from harness.stack.docker.images import Image
 from harness.stack.docker.server import DockerServer
@@ -69,15 +69,25 @@ class DockerMember(DockerServer):
         )
 
     def launch(self) -> None:
-        """Start it on a new copy of the seeded files, as a member, with all that it was given at first; ends it before."""
+        """Start it on a new copy of the seeded files, as a member; ends it before.
+
+        It may use every core until :meth:`hold`: coming up is no part of what is measured.
+        """
         if self.container.state()["Running"]:
             self.container.kill()
         self.undo_limits()
         self.log_file.unlink(missing_ok=True)
         for flag in (REFILL, IN_SET):
             (self.container.log / flag).touch()
+        own = cores.own_cores()
+        if own is not None:
+            self.container.allot(len(own), own)
         self.container.start()
         self.down_on_purpose = False
+
+    def hold(self) -> None:
+        """Hold it to what it was given at first."""
+        self.container.allot(self.allotment.cpus, self.allotment.cores)
 
     def await_answer(self) -> None:
         """Wait until it answers.

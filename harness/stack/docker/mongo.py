@@ -130,4 +130,5 @@ def _start(members: Sequence[DockerMember]) -> None:
 
     replica_set.adopt([member.host for member in members], check)
     for member in members:
+        member.hold()
         member.mark_log()
