@@ -23,9 +23,9 @@ from typing import Protocol
 
 import psutil
 
+from harness.probes.controlgroup import GONE
 from harness.probes.probe import Unmeasured
 
-GONE = "the server's main process has ended"
 _RETRIES = 3  # readings during which a backend ended are taken again; three in a row would need a backend to end every millisecond
 _ASK_EVERY_S = 0.95
 _ASKED_FIRST = 16  # before the load there are the server's own processes only

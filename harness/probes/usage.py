@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import psutil
 
 from harness.model import Sample
-from harness.probes.controlgroup import ControlGroup
+from harness.probes.controlgroup import GONE, ControlGroup
 from harness.probes.probe import Unmeasured
 from harness.probes.process import Tree, tree_of
 from harness.stack.stack import Footprint
@@ -35,6 +35,7 @@ class UsageProbe:
     def __init__(self, servers: Callable[[], Footprints], primary: Callable[[], str | None] = lambda: None) -> None:
         self._servers, self._primary = servers, primary
         self._known: dict[str, _Measured] = {}
+        self._seen: set[str] = set()
 
     async def sample(self, at_s: float) -> list[Sample]:
         """``container_cpu_usage_seconds_total``, ``container_memory_working_set_bytes``, ``container_cpu_cfs_*``,
@@ -77,8 +78,11 @@ class UsageProbe:
         # A container engine may be asked for it, which takes its time.
         footprint = await asyncio.to_thread(ask)
         if footprint is None:
+            if name in self._seen:
+                raise Unmeasured(GONE)
             return {}
         known = self._known[name] = _Measured(footprint)
+        self._seen.add(name)
         return known.values(ask)
 
 

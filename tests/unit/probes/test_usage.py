@@ -106,6 +106,17 @@ async def test_where_nothing_can_be_read_nothing_is_said() -> None:
     assert await probe.sample(1.0) == []
 
 
+async def test_a_server_that_was_there_and_has_no_process_any_more_is_a_gap(processes: ExitStack) -> None:
+    process = _idle(processes)
+    probe = UsageProbe(lambda: {"postgres": lambda: None if process.poll() is not None else _footprint(process.pid)})
+    assert set(await _by_server(probe, CPU)) == {"postgres"}
+    process.kill()
+    process.wait()
+    for _ in range(2):
+        with pytest.raises(Unmeasured, match="ended"):
+            await probe.sample(1.0)
+
+
 async def test_the_counter_never_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     readings = iter([5.0, 4.99, 5.5])
     monkeypatch.setattr(type(usage.tree_of(os.getpid())), "cpu_s", lambda self: next(readings))
