@@ -1,10 +1,17 @@
-"""A quick write, and a read that takes so long that there is always one in the middle of it."""
+"""A craft that takes a fifth of a second, and a save that takes none."""
 
 from typing import Any
 
 from harness.load.locust_side import Arrival
+from loadtests.crafting_burst.variants import after
 
 PLAYERS = 1000
+
+
+async def craft(db: Any, arrival: Arrival) -> None:
+    """A craft that holds its connection for a while."""
+    await db.execute("SELECT pg_sleep(0.2)")
+    await after.craft(db, arrival)
 
 
 async def save_progress(database: Any, arrival: Arrival) -> None:
@@ -13,8 +20,3 @@ async def save_progress(database: Any, arrival: Arrival) -> None:
     await database.players.update_one(
         {"_id": player}, {"$inc": {"saves": 1}, "$push": {"saved_by": arrival.request_id}}
     )
-
-
-async def rank(database: Any, arrival: Arrival) -> None:
-    """Seven tenths of a second on the primary."""
-    await database.players.find_one({"_id": 1, "$where": "sleep(700) || true"}, {"gold": 1})
