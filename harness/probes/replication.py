@@ -44,6 +44,7 @@ class ReplicationProbe:
                 labels={"application_name": row["application_name"], "state": row["state"]},
             )
             for row in rows
+            if row["state"] is not None  # else it is not shown to this role
             for column in ("pg_wal_lsn_diff", "replay_lag")
             if row[column] is not None
         ]
@@ -91,9 +92,10 @@ class ReplicaProbe:
             raise Unmeasured("it has replayed nothing since it started")
         values = {
             "pg_replication_lag_seconds": lag_s,
-            "flashcrowd_replica_connections": float(row["connections"]),
             "flashcrowd_wal_replay_held": float(row["paused"]),
         }
+        if row["connections"] is not None:
+            values["flashcrowd_replica_connections"] = float(row["connections"])
         if behind is not None:
             values["flashcrowd_replication_lag_bytes"] = float(behind)
         labels = {"server": self.name}
@@ -115,6 +117,8 @@ class ReplicaProbe:
 
     async def _receiver(self, at_s: float, labels: Labels) -> Iterator[Sample]:
         rows = await self._connection.fetch(sql("receiver"))
+        if any(row["status"] is None for row in rows):
+            return iter(())  # not shown to this role
         streams = any(row["status"] == "streaming" for row in rows)
         found = {"flashcrowd_wal_receiver_streaming": float(streams)}
         for row in rows:

@@ -244,19 +244,28 @@ async def test_the_heartbeat_leaves_nothing(stack: EmbeddedStack, session: Calla
     assert await primary.fetchval(tables) == before
 
 
-async def test_without_the_right_to_make_a_table_it_says_so_and_measures(stack: EmbeddedStack) -> None:
+async def test_what_a_role_is_not_shown_is_not_measured_and_the_rest_is(stack: EmbeddedStack) -> None:
     class Ordinary:
-        """The same stack, seen by a role that may only read."""
+        """The same stack, seen by a role that may read and write the tables and nothing else."""
 
         postgres = replace(stack.postgres, user=stack.postgres.application_user)
-        replicas = stack.replicas
+        replicas = tuple(replace(one, user=one.application_user) for one in stack.replicas)
 
-    replicas = ReplicaProbes(Ordinary())  # type: ignore[arg-type]
-    joined = await replicas.join()
-    [note] = joined.notes
-    assert "no heartbeat" in note
-    assert "GRANT CREATE ON DATABASE" in note
-    await replicas.close()
+    probes = ReplicaProbes(Ordinary())  # type: ignore[arg-type]
+    joined = await probes.join()
+    try:
+        [note] = joined.notes
+        assert "no heartbeat" in note
+        assert "GRANT CREATE ON DATABASE" in note
+        of_all, of_first, _ = joined.probes
+        assert list(await of_all.sample(1.0)) == []
+        samples = await of_first.sample(1.0)
+        assert total(samples, LAG, server=FIRST) >= 0
+        assert total(samples, BYTES, server=FIRST) >= 0
+        hidden = {"flashcrowd_replica_connections", "flashcrowd_wal_receiver_streaming"}
+        assert not hidden & {sample.metric for sample in samples}
+    finally:
+        await probes.close()
 
 
 @asynccontextmanager
