@@ -29,17 +29,17 @@ INCIDENT = Incident(
     topology=Topology(postgres=PostgresServer(settings={"max_connections": "40"})),
     dataset=Dataset(module="fixtures.collectibles", version=1),
     application=Application(pool_size=8, statement_timeout_s=5.0),
-    traffic=Traffic(phases=(Constant(name="steady", at_s=0, for_s=5, per_s=40),), mix={"ask": 1}),
+    traffic=Traffic(phases=(Constant(name="steady", at_s=0, for_s=4, per_s=40),), mix={"ask": 1}),
     variants=(
         Variant(name="before", story="Somebody interferes.", expect=Expect.SYMPTOMS),
         Variant(name="after", story="Nobody does.", expect=Expect.FIXED, timeline=()),
     ),
     timeline=(
-        Step(at_s=0.3, action=FlushCache()),
-        Step(at_s=0.6, for_s=1, action=DropIndex(name="items_of_collector")),
-        Step(at_s=1, for_s=60, limit_s=120, action=RunProgram(arguments=("sleep", "3600"))),
+        Step(at_s=0.2, action=FlushCache()),
+        Step(at_s=0.4, for_s=0.6, action=DropIndex(name="items_of_collector")),
+        Step(at_s=0.7, for_s=60, limit_s=120, action=RunProgram(arguments=("sleep", "3600"))),
         Step(
-            at_s=2.5,
+            at_s=1.6,
             for_s=1.5,
             action=RunSql(sql="BEGIN; LOCK TABLE items IN ACCESS EXCLUSIVE MODE", keep_open=True),
         ),

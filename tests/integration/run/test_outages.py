@@ -17,7 +17,7 @@ def steps(run: Path) -> dict[tuple[int, str], dict[str, Any]]:
 
 def carried_out(place: Place, incident: str) -> tuple[Command, Path]:
     """The run of an incident's only variant."""
-    command = place.begin_run(incident)
+    command = place.begin_run(incident, "--stack", "embedded")
     command.end()
     run = place.experiment(incident) / "before"
     assert json.loads((run / "finished.json").read_text())["status"] == "completed", command.printed
