@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +23,7 @@ from typing import Any, Self
 
 from bson import json_util
 from pymongo import MongoClient, WriteConcern
+from pymongo.driver_info import DriverInfo
 from pymongo.errors import OperationFailure, PyMongoError
 
 from harness.dataset import Document, Documents, Fixture
@@ -33,8 +36,12 @@ from harness.stack.external.mongo_uri import MongoAddress
 from harness.stack.mongo import Member, ReplicaSet
 
 APPLICATION_NAME = "flashcrowd-stack"
+#: The probes leave connections of this name out of their figures.
+UNCOUNTED = "flashcrowd-probe"
 SELECT_S = 10.0
 FOLLOW_S = 60.0
+LEAVE_S = 3.0  # a connection that was closed just now is still listed
+_LOOK_AGAIN_S = 0.05
 RECIPE = 1  # to be raised whenever this module puts something else into a database
 RECIPES = f"{PREFIX}recipe"
 _ID = "recipe"
@@ -84,10 +91,11 @@ class ExternalMongo:
             _check_privileges(client, found)
         notes = [NOT_MEASURED, *address.notes, *_differing(asked, found)]
         server = cls(replace(found, notes=tuple(notes)), fixture, scale, seed, say)
-        server.reset()
-        for note in notes:
-            say(note)
-        yield server
+        with _alone(found, address.shown):
+            server.reset()
+            for note in notes:
+                say(note)
+            yield server
 
     def reset(self) -> None:
         """Put the data back to exactly the seeded state, on every member.
@@ -185,15 +193,52 @@ def connected(replica_set: ReplicaSet) -> Iterator[Client]:
 
     :raises StackError: the set refuses what is done with it, or goes away; with the role that would give the privilege
     """
+    with _translated(replica_set), _client(replica_set.uri()) as client:
+        yield client
+
+
+@contextmanager
+def _translated(replica_set: ReplicaSet) -> Iterator[None]:
     where = f"{replica_set.database} of {replica_set.name}"
     try:
-        with _client(replica_set.uri()) as client:
-            yield client
+        yield
     except OperationFailure as error:
         lacks = error.code == _UNAUTHORIZED
         raise StackError(f"{where}: {mongo_marker.refusal(error, replica_set.database) if lacks else error}") from error
     except PyMongoError as error:
         raise StackError(f"{where}: {error}") from error
+
+
+@contextmanager
+def _alone(replica_set: ReplicaSet, where: str) -> Iterator[None]:
+    """Keep other runs off the database meanwhile: each has a connection open that says so, and looks for others'.
+
+    :raises StackError: another run has it
+    """
+    token, holds = secrets.token_hex(8), f"flashcrowd holds {replica_set.database}"
+    with MongoClient[Document](
+        replica_set.uri(),
+        appname=UNCOUNTED,
+        driver=DriverInfo(name=holds, version=token),
+        serverSelectionTimeoutMS=int(SELECT_S * 1000),
+    ) as holder:
+        with _translated(replica_set):
+            ends = time.monotonic() + LEAVE_S
+            while others := _others(holder, holds, token):
+                if time.monotonic() > ends:
+                    raise StackError(
+                        f"{where} is in use by another run of flashcrowd ({others} connections): wait for it, or name another database"
+                    )
+                time.sleep(_LOOK_AGAIN_S)
+        yield
+
+
+def _others(client: Client, holds: str, token: str) -> int:
+    """Connections of other runs that hold the database."""
+    current = {"$currentOp": {"allUsers": True, "idleConnections": True}}
+    told = {"$match": {"clientMetadata.driver.name": {"$regex": f"\\|{re.escape(holds)}$"}}}
+    found = client.admin.aggregate([current, told])
+    return sum(not one["clientMetadata"]["driver"]["version"].endswith(f"|{token}") for one in found)
 
 
 def refuse_foreign(database: Documents, where: str) -> None:

@@ -219,6 +219,15 @@ def test_a_reset_puts_documents_indexes_and_collections_back(own: OwnSet, place:
         assert client[database].list_collection_names() == [COLLECTION]
 
 
+def test_two_runs_on_one_database_are_refused(own: OwnSet, place: Place, up: Callable[..., Any]) -> None:
+    user, database = own.make(MONITOR)
+    mark(place, own, user, database, "--yes")
+    with up(user, database), pytest.raises(StackError, match="in use by another run"), up(user, database):
+        pass
+    with up(user, database):
+        pass
+
+
 def test_what_a_killed_seeding_left_is_known_as_ours(own: OwnSet, place: Place, up: Callable[..., Any]) -> None:
     user, database = own.make(MONITOR)
     mark(place, own, user, database, "--yes")

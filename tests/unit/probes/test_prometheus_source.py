@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from harness.clock import Origin
 from harness.probes.probe import Unmeasured
-from harness.probes.prometheus_source import PrometheusProbe, Reading, of_answer, of_container, of_machine, of_text
-from harness.stack.external.exporters import Source
+from harness.probes.prometheus_source import (
+    PrometheusProbe,
+    Reading,
+    of_answer,
+    of_container,
+    of_machine,
+    of_text,
+    readings,
+)
+from harness.stack.external.exporters import Source, parse
 
 CPU, CORES = "container_cpu_usage_seconds_total", "flashcrowd_cpu_allotment_cores"
 
@@ -129,3 +140,38 @@ async def test_what_was_seen_before_is_not_written_again() -> None:
         await probe.sample(3.0)
     with pytest.raises(Unmeasured, match="neither"):
         await probe.sample(4.0)
+
+
+class Asked(BaseHTTPRequestHandler):
+    """Answers as a Prometheus server does, with what it was asked as the only label."""
+
+    def do_GET(self) -> None:
+        query = parse_qs(urlsplit(self.path).query)["query"][0]
+        metric = {"__name__": CPU, "name": "postgres", "path": urlsplit(self.path).path, "query": query}
+        metric["login"] = self.headers.get("Authorization", "")
+        series = {"metric": metric, "values": [[time.time(), "5"]]}
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps({"status": "success", "data": {"result": [series]}}).encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_prometheus_is_asked_for_raw_samples_with_the_labels() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Asked) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            (one,) = parse([f"http://me:secret@127.0.0.1:{server.server_port}/base/#instance=db:9100"], ["postgres"])
+            (reading,) = readings(one)
+        finally:
+            server.shutdown()
+            thread.join()
+    assert reading.labels["path"] == "/base/api/v1/query"
+    assert reading.labels["login"] == one.login
+    query = reading.labels["query"]
+    assert query.startswith('{__name__=~"container_cpu_usage_seconds_total|')
+    assert query.endswith('|node_cpu_seconds_total",instance="db:9100"}[120s]')
+    with pytest.raises(Unmeasured, match="does not answer"):
+        readings(one)
