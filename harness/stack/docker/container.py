@@ -245,6 +245,11 @@ class Container:
                 if error.status_code != 409 or time.monotonic() > ends:
                     raise StackError(f"container {self.name} could not be removed: {error}") from error
                 time.sleep(0.05)
+            except FAILURES as error:
+                raise StackError(
+                    f"container {self.name} could not be removed ({error}): "
+                    "`flashcrowd gc` removes it when the engine answers again"
+                ) from error
 
     def _is_ours(self, pid: int) -> bool:
         """Whether that process of this machine is the container's: where we are in a container, numbers mean others."""

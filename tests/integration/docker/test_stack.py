@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,16 @@ import psycopg
 import pytest
 
 from harness.clock import Origin
+from harness.model import Dataset, PostgresServer, Topology
 from harness.probes.controlgroup import ControlGroup
 from harness.probes.deadlocks import DeadlockProbe
 from harness.stack import cores
 from harness.stack.docker import DockerStack
+from harness.stack.docker.images import Image
 from harness.stack.docker.node import Node
 from harness.stack.postgres import Endpoint
 from tests.integration.command import until
+from tests.integration.conftest import SEED
 from tests.integration.docker.conftest import MEMORY_BYTES
 
 pytestmark = pytest.mark.docker
@@ -313,3 +317,27 @@ def test_it_is_described_for_the_record(stack: DockerStack, inspect: Callable[[s
     assert (postgres["cpus"], postgres["memory_bytes"], postgres["max_connections"]) == (0.5, MEMORY_BYTES, 40)
     assert postgres["settings"]["max_connections"] == "40"
     assert [replica["name"] for replica in postgres["replicas"]] == ["postgres-replica-1"]
+
+
+def test_a_reset_gets_in_where_superusers_took_every_connection(stack: DockerStack) -> None:
+    writer = stack.postgres
+    assert writer is not None
+    with ExitStack() as held:
+        with pytest.raises(psycopg.OperationalError, match="too many clients"):
+            for _ in range(writer.max_connections + 1):
+                held.callback(psycopg.connect(writer.dsn()).close)
+        stack.reset()
+    assert value(writer, "SELECT count(*) FROM items") > 0
+
+
+def test_an_older_postgresql_does_as_well(dataset: Dataset, of_debian: Image, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLASHCROWD_POSTGRES_IMAGE", of_debian.reference)
+    topology = Topology(postgres=PostgresServer(replicas=1))
+    with DockerStack.up(topology, dataset, scale=0.001, seed=SEED, say=lambda line: None) as older:
+        writer, (reader,) = older.postgres, older.replicas
+        assert writer is not None
+        assert 150000 <= writer.version_num < 160000
+        older.reset()
+        assert value(writer, "SELECT count(*) FROM items") == value(reader, "SELECT count(*) FROM items") > 0
+        assert writer.log_folder is not None
+        assert (writer.log_folder / "postgres.json").stat().st_size > 0
