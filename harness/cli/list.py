@@ -12,6 +12,7 @@ from rich.text import Text
 from harness import catalog
 from harness.errors import DefinitionError
 from harness.model import Expect
+from harness.model.timeline import timing, words
 from harness.report.words import printable
 from harness.series import REQUEST_COUNTS, REQUEST_PARTS, SAMPLED, Kind
 
@@ -58,6 +59,9 @@ def _show_incidents(console: Console) -> None:
         for variant in incident.variants:
             by_default = "" if variant.by_default else " (only when named)"
             told = Text.assemble(printable(variant.story), ("\n" + _EXPECTED[variant.expect] + by_default, "dim"))
+            for step in incident.steps(variant.name):
+                time = timing(at_s=step.at_s, when=step.when, for_s=step.for_s)
+                told.append(f"\n{printable(f'{time}: {words(step.action)}')}", style="dim")
             table.add_row(f"  {variant.name}", told)
         console.print(table)
         console.print(Text(f"  {path.parent}", style="dim"), soft_wrap=True)

@@ -315,6 +315,16 @@ def words(action: Action) -> str:
             return f"set failpoint {name} on {server}"
 
 
+def timing(*, at_s: float | None, when: str | None, for_s: float | None) -> str:
+    """When a step takes place, in words.
+
+    >>> timing(at_s=5, when=None, for_s=2.5), timing(at_s=None, when="deadlocks > 3", for_s=None)
+    ('at 5 s, for 2.5 s', 'when deadlocks > 3')
+    """
+    time = f"when {when}" if when is not None else "" if at_s is None else f"at {at_s:g} s"
+    return time + ("" if for_s is None else f", for {for_s:g} s")
+
+
 def _short(text: str, most: int = 60) -> str:
     text = " ".join(text.split())
     return text if len(text) <= most else text[: most - 1] + "…"

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.model import Event
+from harness.model.timeline import timing
 from harness.record.reader import Run
 
 KIND = "action"
@@ -110,9 +111,12 @@ def _deed(declared: dict[str, object], events: Sequence[Event]) -> Deed:
 
 
 def _planned(declared: dict[str, object]) -> str:
-    at_s, when, for_s = _number(declared.get("at_s")), declared.get("when"), _number(declared.get("for_s"))
-    time = f"when {when}" if when is not None else "" if at_s is None else f"at {at_s:g} s"
-    return time + ("" if for_s is None else f", for {for_s:g} s")
+    when = declared.get("when")
+    return timing(
+        at_s=_number(declared.get("at_s")),
+        when=None if when is None else str(when),
+        for_s=_number(declared.get("for_s")),
+    )
 
 
 def _number(value: object) -> float | None:

@@ -23,7 +23,7 @@ from harness.model.timeline import undo_of, words
 from harness.probes.sampler import Tick
 from harness.record.writer import EventWriter
 from harness.timeline.condition import Condition
-from harness.timeline.performer import FAILURES, Done, Performer, Scene
+from harness.timeline.performer import FAILURES, Done, Performer, Scene, calls_under_way
 from harness.timeline.performers import kind, performer
 from harness.units import format_value
 
@@ -224,6 +224,10 @@ class Conductor:
         for part in reversed(self._begun):
             if not part.undone:
                 await self._undo(part, in_time=False)
+        if calls_under_way():
+            self.all_undone = False
+            text = "a call to a server has not come back: what it does is done behind the run's end"
+            self._events.append(Event(at_s=self._origin.at_s(), kind="warning", text=text))
         for part in self._parts:
             if not part.begun:
                 why = f"{part.step.when} never came true" if part.step.when else "the run ended before"

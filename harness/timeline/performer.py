@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
 import asyncpg
 import psutil
@@ -97,6 +97,8 @@ async def in_thread(call: Callable[_P, _T], *arguments: _P.args, **named: _P.kwa
     on would be done again behind the undoing's back.
     """
     calling = asyncio.ensure_future(asyncio.to_thread(call, *arguments, **named))
+    _calls.add(calling)
+    calling.add_done_callback(_calls.discard)
     try:
         return await asyncio.shield(calling)
     except asyncio.CancelledError:
@@ -104,3 +106,11 @@ async def in_thread(call: Callable[_P, _T], *arguments: _P.args, **named: _P.kwa
         if calling.done() and not calling.cancelled():
             calling.exception()  # is known to whoever asks the server; nobody waits for it any more
         raise
+
+
+def calls_under_way() -> int:
+    """How many calls of :func:`in_thread` have not come back, those that nobody waits for any more among them."""
+    return len(_calls)
+
+
+_calls: set[asyncio.Future[Any]] = set()

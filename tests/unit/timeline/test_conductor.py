@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -22,6 +23,7 @@ from harness.model import (
     Traffic,
 )
 from harness.probes.sampler import Tick
+from harness.timeline import performer as performing
 from harness.timeline.performers import check_possible
 from tests.unit.timeline.bed import Bed, addresses, endpoint
 
@@ -250,3 +252,20 @@ def test_a_server_that_can_only_be_reached_cannot_be_paused(bed: Bed) -> None:
     bed.stack.postgres = endpoint("postgres")
     with pytest.raises(StackError, match="the provider has no hold on postgres"):
         check_possible([Step(at_s=1, action=Pause(server="postgres"))], bed.stack)
+
+
+async def test_a_call_that_does_not_come_back_leaves_a_stack_that_is_not_used_again(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(performing, "THREAD_PATIENCE_S", 0.1)
+    let_go = threading.Event()
+    bed.server().stop = let_go.wait  # type: ignore[assignment,method-assign]
+    try:
+        async with bed.conductor(Step(at_s=0, action=Stop(server="postgres"))) as conductor:
+            await until(lambda: (1, "begin") in bed.edges())
+            await asyncio.sleep(0.05)
+        assert not conductor.all_undone
+        assert any("has not come back" in one["text"] for one in bed.events())
+    finally:
+        let_go.set()
+    await until(lambda: not performing.calls_under_way())
