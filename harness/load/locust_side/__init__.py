@@ -22,7 +22,7 @@ statistics.py  feeds Locust's statistics in batches
 control.py     go, stop and news of replicas from the harness, on standard input
 
 Two threads: Locust's (a gevent hub, which may have patched the standard library) and the loop's. In the loop's thread
-nothing that gevent patches is used; hand-over is by ``call_soon_threadsafe`` and by plain appends to lists and deques.
+nothing that gevent patches is waited on; hand-over is by ``call_soon_threadsafe`` and by plain appends to lists and deques.
 """
 
 from harness.load.locust_side.crowd import Arrival
