@@ -86,18 +86,6 @@ def test_ctrl_c_in_the_middle_undoes_everything(place: Place) -> None:
     assert place.left() == []
 
 
-def test_kill_9_in_the_middle_leaves_no_program(place: Place) -> None:
-    command = place.begin_run(INCIDENT, *EMBEDDED, "--duration", "10s", "--variant", "before")
-    command.await_text(r"run sleep 3600\n")
-    until(lambda: sleepers(place), "the program")
-    command.signal(signal.SIGKILL)
-    command.end()
-    until(lambda: not sleepers(place), "the end of the program")
-    assert place.run("gc").process.returncode == Exit.FINE
-    # the disk that was kept for the report is there until somebody asks for one
-    assert [one for one in place.left() if not one.endswith(".reserve")] == []
-
-
 DERIVED = '''"""The same with another timeline."""
 
 from dataclasses import replace
@@ -118,6 +106,21 @@ def derived(folder: Path, changes: str) -> dict[str, str]:
     for name in ("users.py", "variants/before.py", "variants/after.py"):
         (incident / name).write_text((source / name).read_text())
     return {"FLASHCROWD_LOADTESTS": str(folder)}
+
+
+def test_kill_9_in_the_middle_leaves_no_program_and_no_paused_server(place: Place, tmp_path: Path) -> None:
+    run = 'Step(at_s=0.2, action=RunProgram(arguments=("sleep", "3600")))'
+    environment = derived(tmp_path, f'timeline=({run}, Step(at_s=0.3, action=Pause(server="postgres")))')
+    command = place.begin_run("derived", *EMBEDDED, **environment)
+    command.await_text(r"pause postgres: done")
+    until(lambda: sleepers(place), "the program")
+    assert {server.status() for server in place.postmasters()} == {psutil.STATUS_STOPPED}
+    command.signal(signal.SIGKILL)
+    command.end()
+    until(lambda: not sleepers(place), "the end of the program")
+    assert place.run("gc").process.returncode == Exit.FINE
+    # the disk that was kept for the report is there until somebody asks for one
+    assert [one for one in place.left() if not one.endswith(".reserve")] == []
 
 
 def test_what_the_provider_cannot_do_is_refused_before_the_load(place: Place, tmp_path: Path) -> None:
