@@ -56,6 +56,7 @@ def test_an_incident_is_reproduced_and_its_fix_shown(own: OwnServer, place: Plac
     _, database = marked(own, place, "CREATEDB")
     command, folder = run(place, "small-burst", "--seed", "7")
     verdict = json.loads((folder / "verdict.json").read_text())
+    assert [one["why_invalid"] for one in verdict["variants"].values()] == [[], []]
     assert (verdict["status"], verdict["reproduced"], verdict["fixed"]) == ("pass", True, True), command.printed
     assert command.process.returncode == Exit.FINE
     before = verdict["variants"]["before"]
