@@ -1,20 +1,47 @@
 """For all tests: Locust must not patch this process, and where CI says so a skipped test is a failed one.
 
-Tests marked ``docker`` are skipped where no Docker engine answers; with FLASHCROWD_REQUIRE_DOCKER=1, as in CI, they fail.
+Temporary files are kept in memory where there is room: most of what these tests would wait for is a disk that copies
+clusters. Tests marked ``docker`` are skipped where no Docker engine answers; with FLASHCROWD_REQUIRE_DOCKER=1, as in CI, they fail.
 """
 
 import gc
 import os
+import shutil
+import signal
+import tempfile
 import warnings
 from collections.abc import Generator
 from functools import cache
+from pathlib import Path
 
+import psutil
 import pytest
 
 from harness.errors import StackError
 
 # Importing locust monkey-patches the process otherwise, and pytest's own event loops with it.
 os.environ.setdefault("LOCUST_SKIP_MONKEY_PATCH", "1")
+
+# A shell that starts this in the background has it ignore Ctrl-C, and with it every child that a test sends one.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+MEMORY = Path("/dev/shm")
+MEMORY_WANTED_BYTES = 8 * 1024**3
+
+
+def _keep_temporary_files_in_memory() -> None:
+    """Where nobody has said where they go, a program may be run there, and both file system and machine have room."""
+    if "TMPDIR" in os.environ or not os.access(MEMORY, os.W_OK | os.X_OK):
+        return
+    if os.statvfs(MEMORY).f_flag & getattr(os, "ST_NOEXEC", 0):
+        return
+    if min(shutil.disk_usage(MEMORY).free, psutil.virtual_memory().available) < MEMORY_WANTED_BYTES:
+        return
+    os.environ["TMPDIR"] = str(MEMORY)
+    tempfile.tempdir = None  # it was looked up already
+
+
+_keep_temporary_files_in_memory()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -183,12 +183,12 @@ class Place:
         """Folders of servers that are there."""
         return [path for path in self.folder.glob("flashcrowd-*/*") if path.is_dir() and len(path.name) == 8]
 
-    def processes(self) -> list[psutil.Process]:
-        """All living processes that belong here: by their environment, working folder or command line."""
+    def processes(self, name: str | None = None) -> list[psutil.Process]:
+        """All living processes, or those of that name, that belong here: by their environment, working folder or command line."""
         found = []
         for process in psutil.process_iter():
             with suppress(psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
-                if process.status() == psutil.STATUS_ZOMBIE:
+                if process.status() == psutil.STATUS_ZOMBIE or name not in (None, process.name()):
                     continue
                 told = [process.environ().get(_MARK, ""), process.cwd(), *process.cmdline()]
                 if any(str(self.folder) in text for text in told):

