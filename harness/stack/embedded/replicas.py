@@ -16,6 +16,7 @@ from harness.stack.embedded.node import Node
 from harness.stack.embedded.replica import RESET_REPLAY_S, Replica, primary_position
 
 ABORT_S = 5.0
+LOOK_AGAIN_S = 0.2
 LATE = "it joined a load that has its cores already: what it uses of them the load lacks"
 
 
@@ -86,16 +87,17 @@ class Replicas:
     def close(self) -> None:
         """Remove all, also one that another thread is bringing up."""
         self._ending = True
-        making = self._in_the_making
-        if making is not None:
-            # Its thread waits for one of these, fails and cleans up after itself.
-            processes.end(processes.of_data_folder(making.instance.data), number=signal.SIGQUIT, limit_s=ABORT_S)
-        with self._changing:
-            try:
-                for replica in self._all:
-                    replica.node.discard()
-            finally:
-                self._all = ()
+        while not self._changing.acquire(timeout=LOOK_AGAIN_S):
+            making = self._in_the_making
+            if making is not None:
+                # Its thread waits for one of these, or is about to start it; it fails and cleans up after itself.
+                processes.end(processes.of_data_folder(making.instance.data), number=signal.SIGQUIT, limit_s=ABORT_S)
+        try:
+            for replica in self._all:
+                replica.node.discard()
+        finally:
+            self._all = ()
+            self._changing.release()
 
     def _make(self, name: str, held: Held, *, added: bool) -> Replica:
         with self._changing:

@@ -29,6 +29,7 @@ from harness.stack.postgres import Endpoint
 
 OLDEST = 140000
 REPLAY_S = 60.0
+REPLAY_LOOK_S = 0.05
 #: The probes leave sessions of this name out of their figures: the one that holds the lock is no client of the database.
 UNCOUNTED = "flashcrowd-probe"
 _LOCK_CLASS = 0x666C6372  # "flcr"
@@ -210,18 +211,32 @@ def _replica(address: PostgresAddress, number: int, primary: Endpoint) -> Endpoi
 
 
 def _await_replay(replica: Endpoint, position: str) -> None:
-    with session(replica) as connection:
-        ends = time.monotonic() + REPLAY_S
-        while True:
-            (replayed,) = one(connection, "SELECT coalesce(pg_last_wal_replay_lsn() >= %s::pg_lsn, false)", position)
-            if replayed:
+    ends = time.monotonic() + REPLAY_S
+    refused: StackError | None = None
+    while time.monotonic() <= ends:
+        try:
+            if _replayed(replica, position, ends):
                 return
-            if time.monotonic() > ends:
-                raise StackError(
-                    f"{replica.name} at {replica.host}:{replica.port} did not replay the reset within {REPLAY_S:.0f} s: "
-                    "does it still follow its primary, and is its replay paused?"
-                )
-            connection.execute("SELECT pg_sleep(0.05)")
+        except psycopg.errors.DatabaseDropped:
+            continue  # it replays the drop of the database that the reset replaced, which ends whoever is connected to it
+        except StackError as error:  # between that and its successor there is no database of this name
+            refused = error
+        time.sleep(REPLAY_LOOK_S)
+    raise StackError(
+        f"{replica.name} at {replica.host}:{replica.port} did not replay the reset within {REPLAY_S:.0f} s: "
+        "does it still follow its primary, and is its replay paused?"
+    ) from refused
+
+
+def _replayed(replica: Endpoint, position: str, ends: float) -> bool:
+    """Whether it comes to have replayed that before the time."""
+    with session(replica) as connection:
+        while time.monotonic() <= ends:
+            (done,) = one(connection, "SELECT coalesce(pg_last_wal_replay_lsn() >= %s::pg_lsn, false)", position)
+            if done:
+                return True
+            time.sleep(REPLAY_LOOK_S)
+    return False
 
 
 @contextmanager

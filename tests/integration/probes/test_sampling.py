@@ -98,6 +98,10 @@ async def test_a_crash_of_the_server_is_a_gap_and_then_it_goes_on(
     session = await crowd.join()
     async with sampling(probe_set, tmp_path, origin, 0.1) as sampler:
         await until(sees(sampler, *BY_SQL))
+        # What is in no checkpoint yet has to be recovered, so that nobody gets in for longer than a tick.
+        admin = await crowd.join(superuser=True)
+        await admin.execute("CREATE TABLE ballast (words text)")
+        await admin.execute("INSERT INTO ballast SELECT repeat('x', 200) FROM generate_series(1, 400000)")
         os.kill(session.get_server_pid(), signal.SIGKILL)  # the postmaster then ends all sessions and recovers
         await until(sees_none(sampler, *BY_SQL))
         await until(sees(sampler, *BY_SQL))
