@@ -195,6 +195,10 @@ class Place:
                     found.append(process)
         return found
 
+    def command_lines(self) -> list[str]:
+        """What ``ps`` shows of each living process that belongs here."""
+        return [" ".join(command_line(process)) for process in self.processes()]
+
     def postmasters(self) -> list[psutil.Process]:
         """The servers' main processes."""
         found = [one for one in self.processes() if one.name() == "postgres" and "-D" in one.cmdline()]
@@ -241,6 +245,13 @@ def ask(folder: Path, sql: str, parameters: list[object] | None = None) -> list[
         return run.query(sql, parameters)
     finally:
         run.db.close()
+
+
+def command_line(process: psutil.Process) -> list[str]:
+    """A process's arguments; none where it is gone."""
+    with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+        return process.cmdline()
+    return []
 
 
 def environment_of(process: psutil.Process) -> Mapping[str, str]:

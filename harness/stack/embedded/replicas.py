@@ -91,7 +91,10 @@ class Replicas:
             making = self._in_the_making
             if making is not None:
                 # Its thread waits for one of these, or is about to start it; it fails and cleans up after itself.
-                processes.end(processes.of_data_folder(making.instance.data), number=signal.SIGQUIT, limit_s=ABORT_S)
+                data = making.instance.data
+                if not processes.end(processes.of_data_folder(data), number=signal.SIGQUIT, limit_s=ABORT_S):
+                    # What a shell started in the background ignores SIGQUIT, and so does the backup that it starts.
+                    processes.end(processes.of_data_folder(data))
         try:
             for replica in self._all:
                 replica.node.discard()

@@ -17,7 +17,7 @@ import pytest
 
 from harness.errors import Exit
 from harness.probes.process import tree_of
-from tests.integration.command import Command, Place, ask, until
+from tests.integration.command import Command, Place, ask, command_line, until
 from tests.integration.external.conftest import HOST, SECRET, OwnServer
 
 pytestmark = pytest.mark.server
@@ -47,7 +47,7 @@ def run(place: Place, incident: str, *arguments: str) -> tuple[Command, Path]:
     place.await_load(incident, "before", rows=20)
     running = place.processes()
     assert len(running) >= 3
-    assert not [process for process in running if "stilz" in " ".join(process.cmdline())]
+    assert not [process for process in running if "stilz" in " ".join(command_line(process))]
     command.end()
     return command, place.experiment(incident)
 

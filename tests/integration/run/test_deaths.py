@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from harness.errors import Exit
-from tests.integration.command import Command, Place, ask, until
+from tests.integration.command import Command, Place, ask, command_line, until
 
 STEADY = "one-statement"  # 200 a second, evenly
 
@@ -35,7 +35,7 @@ def variant_of(folder: Path, name: str = "before") -> dict[str, Any]:
 
 def loaders(command: Command, role: str) -> list[psutil.Process]:
     """Locust's processes of a run: ``--worker`` or ``--master``."""
-    return [process for process in command.descendants() if role in process.cmdline()]
+    return [process for process in command.descendants() if role in command_line(process)]
 
 
 def test_the_harness(place: Place) -> None:
@@ -108,7 +108,7 @@ def test_one_backend(place: Place) -> None:
     (postmaster,) = place.postmasters()
 
     def backends() -> list[psutil.Process]:
-        return [one for one in postmaster.children() if "app crowd" in " ".join(one.cmdline())]
+        return [one for one in postmaster.children() if "app crowd" in " ".join(command_line(one))]
 
     until(backends, "a session of the application")
     backends()[0].send_signal(signal.SIGKILL)

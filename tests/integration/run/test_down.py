@@ -9,7 +9,7 @@ import psutil
 import psycopg
 
 from harness.errors import Exit
-from tests.integration.command import SCALE, Command, Place, until
+from tests.integration.command import SCALE, Command, Place, command_line, until
 
 DSN = r"(?m)^FLASHCROWD_DSN=(\S+)$"
 
@@ -67,7 +67,7 @@ def test_one_in_the_foreground_is_ended_as_well(place: Place) -> None:
 
 def test_a_killed_keeper_is_forgotten_and_swept(place: Place) -> None:
     _, dsn = detach(place)
-    (keeper,) = [one for one in place.processes() if "--name" in one.cmdline()]
+    (keeper,) = [one for one in place.processes() if "--name" in command_line(one)]
     keeper.send_signal(signal.SIGKILL)
     until(lambda: not psutil.pid_exists(keeper.pid), "the keeper to be gone")
     assert place.run("down").printed.strip() == "nothing is up"

@@ -14,7 +14,7 @@ import pytest
 from harness.catalog import load_folder
 from harness.errors import Exit
 from harness.load.arrivals import scaled, schedule
-from tests.integration.command import INCIDENTS, Command, Place, ask, rows_of, until
+from tests.integration.command import INCIDENTS, Command, Place, ask, command_line, rows_of, until
 
 INCIDENT = "small-burst"
 SEEDS = (11, 12)  # of no other module: both have their dataset to seed, or neither, so they keep abreast
@@ -65,7 +65,7 @@ def both(shared_place: Place) -> Iterator[tuple[Beside, Beside]]:
         family = command.descendants()
         (server,) = [process for process in servers if process in family]
         (port,) = ports(server, listening=True)
-        (worker,) = [process for process in family if "--worker" in process.cmdline()]
+        (worker,) = [process for process in family if "--worker" in command_line(process)]
         seen.append((seed, command, port, frozenset(ports(worker, listening=False))))
     assert all(command.process.poll() is None for command in commands), "they were to run at the same time"
     codes = [command.end() for command in commands]
