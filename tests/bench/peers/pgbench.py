@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.stack.embedded import EmbeddedStack, template
+from harness.stack.embedded import EmbeddedStack, cache
 from harness.stack.embedded import account as accounts
 from harness.stack.embedded import binaries as programs
 from harness.stack.embedded import instance as instances
@@ -98,7 +98,7 @@ def _program() -> str:
 
     :raises NotMeasured: it is not there
     """
-    found = programs.locate(accounts.for_servers(), (template.cache_folder(), instances.base()))
+    found = programs.locate(accounts.for_servers(), (cache.cache_folder(), instances.base()))
     path = Path(found.program("pgbench"))
     if not path.is_file():
         raise NotMeasured(f"there is no pgbench in {found.folder}: name a PostgreSQL that has it in {programs.FORCED}")
