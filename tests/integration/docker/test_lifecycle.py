@@ -180,7 +180,7 @@ def test_a_sweep_removes_what_dead_runs_left_and_no_more(
     alive = run(image, labels=labels.Labels(stack="test").all())
     network = client.networks.create("test-left", labels=dead, internal=True)
     said = sweep.sweep()
-    there = {container.id for container in client.containers.list(all=True)}
+    there = {container.id for container in client.containers.list(all=True, ignore_removed=True)}
     assert left.id not in there
     assert {theirs.id, alive.id} <= there
     assert network.id not in [one.id for one in client.networks.list()]

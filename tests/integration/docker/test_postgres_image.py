@@ -190,4 +190,4 @@ def test_testcontainers_takes_it_for_the_official_one(
         inside = running.get_wrapped_container()
         with psycopg.connect(host=address(inside), user="me", password="x", dbname="mine") as connection:
             assert connection.execute("SELECT current_user").fetchone() == ("me",)
-    assert not client.containers.list(all=True, filters={"id": inside.id})
+    assert not client.containers.list(all=True, ignore_removed=True, filters={"id": inside.id})

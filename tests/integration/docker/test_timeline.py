@@ -30,7 +30,9 @@ def inspected(client: docker.DockerClient, stack: DockerStack, name: str) -> dic
     """What the engine says of a server's container."""
     footprint = stack.servers[name].footprint()
     assert footprint is not None
-    (found,) = [one for one in client.containers.list() if one.attrs["State"]["Pid"] == footprint.pid]
+    (found,) = [
+        one for one in client.containers.list(ignore_removed=True) if one.attrs["State"]["Pid"] == footprint.pid
+    ]
     return dict(found.attrs)
 
 
