@@ -77,7 +77,7 @@ def test_a_server_that_stands_still_is_felt_by_everybody_who_came_meanwhile(plac
 
     run = Run(folder)
     try:
-        rows = run.arrays("SELECT intended_ns, outcome FROM requests ORDER BY intended_ns")
+        rows = run.arrays("SELECT intended_ns, finished_ns, outcome FROM requests ORDER BY intended_ns")
         seen_s = {
             statistic: evaluate(
                 run,
@@ -90,10 +90,18 @@ def test_a_server_that_stands_still_is_felt_by_everybody_who_came_meanwhile(plac
         run.db.close()
     assert len(rows["intended_ns"]) == 1200 and set(rows["outcome"]) == {"ok"}
     due = np.asarray(rows["intended_ns"])
-    predicted = np.where((due >= began) & (due < ended), ended - due, 0)
+    # Nobody who came meanwhile was answered before it went on, and all were when the last of them was: a busy machine takes a while.
+    caught_up = int(np.asarray(rows["finished_ns"])[(due >= began) & (due < ended)].max())
+    at_least = np.where((due >= began) & (due < ended), ended - due, 0)
+    at_most = np.where((due >= began) & (due < caught_up), caught_up - due, 0)
     for statistic, seen in seen_s.items():
-        expected = float(predicted.max()) if statistic == "max" else percentile(predicted, statistic)
-        assert expected is not None and seen is not None
-        expected_s = expected / 1e9
-        assert abs(seen - expected_s) <= 0.02 * expected_s + 0.05, (statistic, seen, expected_s)
+        lower, upper = _statistic_s(at_least, statistic), _statistic_s(at_most, statistic)
+        assert seen is not None
+        assert 0.98 * lower - 0.05 <= seen <= 1.02 * upper + 0.05, (statistic, lower, seen, upper)
     assert place.left() == []
+
+
+def _statistic_s(times_ns: np.ndarray, statistic: str) -> float:
+    found = int(times_ns.max()) if statistic == "max" else percentile(times_ns, statistic)
+    assert found is not None
+    return found / 1e9
