@@ -24,6 +24,7 @@ from harness.run import DONE_LIMIT_S, LEAD_S, carry_out
 from harness.settings import Settings
 from harness.stack.embedded import EmbeddedStack
 from tests.bench.row import NotMeasured
+from tests.bench.server import postgres_of
 
 INCIDENTS = Path(__file__).with_name("incidents")
 CRAFTING_BURST = catalog.find()["crafting-burst"].parent
@@ -141,7 +142,8 @@ class Bed:
             drain_s=incident.drain_s,
             interval_s=1.0,
         )
-        dsn = self.stack.postgres.dsn(user=self.stack.postgres.application_user)
+        endpoint = postgres_of(self.stack)
+        dsn = endpoint.dsn(user=endpoint.application_user)
         async with LoadProcesses(plan, traffic, {DSN_VARIABLE: dsn}, self.stack.load_cores) as load:
             origin = Origin.after(LEAD_S)
             write_json(folder / layout.RUN, {"origin": asdict(origin)})
@@ -164,5 +166,5 @@ class Bed:
         await asyncio.to_thread(self._warm)
 
     def _warm(self) -> None:
-        with psycopg.connect(self.stack.postgres.dsn(), autocommit=True) as connection:
+        with psycopg.connect(postgres_of(self.stack).dsn(), autocommit=True) as connection:
             connection.execute(_WARM)

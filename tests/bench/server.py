@@ -7,6 +7,8 @@ wait for the disk (whose noise is larger than what is to be seen), no checkpoint
 from __future__ import annotations
 
 from harness.model import Dataset, PostgresServer, Topology
+from harness.stack.embedded import EmbeddedStack
+from harness.stack.postgres import Endpoint
 
 TOPOLOGY = Topology(
     postgres=PostgresServer(
@@ -22,3 +24,9 @@ TOPOLOGY = Topology(
     )
 )
 DATASET = Dataset(module="tests.bench.dataset", version=1)
+
+
+def postgres_of(stack: EmbeddedStack) -> Endpoint:
+    """Where the server is: every stack of the bench has one."""
+    assert stack.postgres is not None, "the bench's topologies have a PostgreSQL"
+    return stack.postgres

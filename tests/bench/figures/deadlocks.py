@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 from harness import catalog
 from harness.deadlocks import count_deadlocks
+from harness.model import DeadlockCount
 from harness.record.reader import Run
 from tests.bench.bed import CRAFTING_BURST, Bed
 from tests.bench.row import Limit, NotMeasured, Row, of_values
@@ -20,14 +21,15 @@ async def measure(bed: Bed) -> list[Row]:
     """The crafting burst before its fix, shortened, with another seed each time."""
     incident = catalog.load_folder(CRAFTING_BURST)
     seconds = QUICK_S if bed.extent.quick else SHORTENED_S
-    counts = []
+    counts: list[DeadlockCount] = []
     for seed in range(1, bed.extent.rounds + 1):
         await asyncio.to_thread(bed.stack.reset)
         run = Run(await bed.run(incident, CRAFTING_BURST, seconds=seconds, seed=seed))
-        counts.append(count_deadlocks(run))
-        bed.say(f"  seed {seed}: {counts[-1]}")
-        if counts[-1].agree is None:
-            raise NotMeasured(f"deadlocks of seed {seed} were not counted by all three: {counts[-1]}")
+        count = count_deadlocks(run)
+        bed.say(f"  seed {seed}: {count}")
+        if count is None or count.agree is None:
+            raise NotMeasured(f"deadlocks of seed {seed} were not counted by all three: {count}")
+        counts.append(count)
     if not any(count.client for count in counts):
         raise NotMeasured("no run had a deadlock, so there was nothing to count")
     told = ", ".join(f"{count.client} = {count.log} = {count.counter}" for count in counts)

@@ -26,6 +26,7 @@ from harness.record.reader import Run, read_json
 from tests.bench.bed import Bed
 from tests.bench.prediction import response_ns
 from tests.bench.row import Limit, NotMeasured, Row, of_values
+from tests.bench.server import postgres_of
 
 INCIDENT, PHASE = "stopped_server", "steady"
 FIGURE = "stopped-server"
@@ -49,11 +50,13 @@ async def measure(bed: Bed) -> list[Row]:
     traffic = incident.traffic
     shown = scaled(traffic, ends_s=ends_s)
     begin_ns = next(phase.at_s for phase in shown.phases if phase.name == PHASE) * 1e9
+    postmaster = postgres_of(bed.stack).postmaster_pid
+    assert postmaster is not None, "a server of ours is a process of this machine"
     errors: dict[str, list[float]] = {"p99": [], "max": []}
     told: list[dict[str, float]] = []
     for seed in range(1, bed.extent.rounds + 1):
         folder = bed.new_folder()
-        stopping = asyncio.create_task(_stop(bed.stack.postgres.postmaster_pid, folder, stop_at_s, stop_for_s))
+        stopping = asyncio.create_task(_stop(postmaster, folder, stop_at_s, stop_for_s))
         try:
             await bed.run(incident, incident_folder, seconds=ends_s, seed=seed, folder=folder)
             stop = await stopping

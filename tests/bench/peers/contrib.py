@@ -13,6 +13,7 @@ from harness.load.plan import DSN_VARIABLE
 from harness.stack.embedded import EmbeddedStack
 from tests.bench.peers import process
 from tests.bench.row import NotMeasured
+from tests.bench.server import postgres_of
 
 USERS = Path(__file__).with_name("contrib_users.py")
 ROOT = Path(tests.__file__).parents[1]
@@ -29,7 +30,7 @@ async def per_second(stack: EmbeddedStack, folder: Path, *, users: int, seconds:
     file.unlink(missing_ok=True)
     command = [sys.executable, "-m", "locust", "-f", str(USERS), "--headless", "-u", str(users), "-r", str(users)]
     command += ["-t", f"{seconds}s", "--only-summary", "--json-file", str(file.with_suffix(""))]
-    endpoint = stack.postgres
+    endpoint = postgres_of(stack)
     await process.run(
         command,
         folder=ROOT,

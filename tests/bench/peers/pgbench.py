@@ -16,6 +16,7 @@ from harness.stack.embedded import instance as instances
 from tests.bench.dataset import BRANCHES
 from tests.bench.peers import process
 from tests.bench.row import NotMeasured
+from tests.bench.server import postgres_of
 
 SCRIPT = Path(__file__).with_name("five_statements.sql")
 LOG = "pgbench_log"
@@ -77,7 +78,7 @@ def read_log(paths: list[Path]) -> Transactions:
 
 
 async def _run(stack: EmbeddedStack, folder: Path, clients: int, seconds: int, what: list[str]) -> str:
-    endpoint = stack.postgres
+    endpoint = postgres_of(stack)
     command = [_program(), "-n", "-M", "prepared", "-j", "1", "-c", str(clients), "-T", str(seconds), *what]
     command += ["-h", endpoint.host, "-p", str(endpoint.port), "-U", endpoint.application_user, endpoint.database]
     said = await process.run(
