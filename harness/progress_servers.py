@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from harness.model import Labels, Sample
 from harness.probes.sampler import Tick
+from harness.probes.usage import UsageProbe
 from harness.units import format_value
 
 #: Servers that share a figure on the line: of several it is the busiest one's.
@@ -86,7 +87,8 @@ def _cpu(ticks: Sequence[Tick]) -> dict[str, float]:
     """Each server's CPU between its last two readings, as a share of its cores."""
     seen: dict[str, list[tuple[float, float]]] = {}
     cores: dict[str, float] = {}
-    for at_s, sample in _samples(ticks):
+    # Every second of a run, on the core of the load: the many samples of the other probes are not looked at.
+    for at_s, sample in _samples(tick for tick in ticks if tick.probe == UsageProbe.name):
         name = sample.labels.get("name", "")
         if sample.metric == "container_cpu_usage_seconds_total":
             seen.setdefault(name, []).append((at_s, sample.value))
@@ -101,7 +103,7 @@ def _cpu(ticks: Sequence[Tick]) -> dict[str, float]:
     return shares
 
 
-def _samples(ticks: Sequence[Tick]) -> Iterator[tuple[float, Sample]]:
+def _samples(ticks: Iterable[Tick]) -> Iterator[tuple[float, Sample]]:
     for tick in ticks:
         for sample in tick.samples:
             yield sample.at_s, sample

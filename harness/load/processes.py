@@ -193,7 +193,10 @@ class LoadProcesses:
     def _states(self, number: int) -> frozenset[object]:
         """All that a worker has said of itself. It is asked often and says little: its file is read when it has grown."""
         path = self._folder / f"events-worker-{number}.jsonl"
-        size = path.stat().st_size if path.exists() else 0
+        try:
+            size = path.stat().st_size
+        except FileNotFoundError:
+            size = 0
         known = self._heard.get(number)
         if known is None or known[0] != size:
             states = frozenset(event.fields.get("state") for event in read_events(path) if event.kind == "worker")

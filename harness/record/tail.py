@@ -91,12 +91,12 @@ def response_s(rows: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def _groups(rows: NDArray[Any], worker: _Worker, path: Path) -> Iterator[tuple[tuple[str, str], NDArray[Any]]]:
-    # One key per pair of codes, so that a batch is cut up with a single pass of unique().
+    # One key per pair of codes, so that a batch is cut up in a single pass; counting them is a tenth of sorting them.
     keys = rows["operation"].astype(np.uint16) << np.uint16(8) | rows["outcome"]
-    present = [(int(key), int(key) >> 8, int(key) & 0xFF) for key in np.unique(keys)]
+    present = [(int(key), int(key) >> 8, int(key) & 0xFF) for key in np.flatnonzero(np.bincount(keys))]
     if any(op not in worker.operations or out not in worker.outcomes for _, op, out in present):
         # A name is written before the first row that uses its code, so it stands there by now.
         worker.operations, worker.outcomes = read_codes(path.with_suffix(".jsonl"))
     for key, op, out in present:
         names = worker.operations.get(op, f"operation {op}"), worker.outcomes.get(out, f"outcome {out}")
-        yield names, rows[keys == key]
+        yield names, rows if len(present) == 1 else rows[keys == key]
