@@ -4,7 +4,9 @@ stack.py      what every provider gives
 postgres.py   where a running PostgreSQL is and what it was given
 mongo.py      the same of a MongoDB replica set
 replica_set.py  makes a set of running mongods
-embedded/     servers as child processes
+node.py       a PostgreSQL that we started, as resets and replicas need it
+replica.py    a streaming replica; replicas.py: all of a primary
+embedded/     servers as child processes; docker/: in containers; external/: one's own
 cores.py      which cores the servers and which the load get
 processes.py  which processes belong to a data folder
 family.py     a server's processes as one

@@ -121,6 +121,21 @@ def others(cpus: float, given: Held, own: tuple[int, ...] | None = None) -> tupl
     return tuple(sorted([*sorted(given.cores, reverse=True), *neighbours][:wanted]))
 
 
+def joining(cpus: float, others: Sequence[float], own: tuple[int, ...] | None, *, quotas: bool = False) -> Held:
+    """What a server gets that joins others while the load runs: cores before theirs, or those that all of them share.
+
+    :param others: what the others were allotted
+    :param quotas: as for :func:`split`
+
+    >>> joining(1, [1], (0, 1, 2, 3)).cores, joining(1, [1, 1], (0, 1)).cores
+    ((2,), (1,))
+    """
+    held = split([cpus, *others], own, quotas=quotas).servers[0]
+    if not set(held.cores or ()) & set(split(others, own, quotas=quotas).load or ()):
+        return held
+    return replace(held, notes=(*held.notes, _LATE))
+
+
 def _not_held(cpus: float) -> str:
     return (
         f"this system cannot hold processes to cores: the server may use more than its {cpus:g} and competes with "
@@ -185,6 +200,7 @@ def hold(pid: int | str, cores: tuple[int, ...]) -> None:
 
 
 _OWN: tuple[int, ...] | None = tuple(sorted(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else None
+_LATE = "it joined a load that has its cores already: what it uses of them the load lacks"
 _LOCK = threading.Lock()
 _PASSES = 50
 _holders = 0

@@ -2,8 +2,7 @@
 
 stack.py      the lifecycle: up, reset, logs, down
 postgres.py   the PostgreSQL of a stack: primary and replicas
-replicas.py   all replicas of a primary
-replica.py    one more replica, by base backup
+replica.py    how the server of a replica is made
 cluster.py    a dataset seeded once, kept as an archive of the data folder
 node.py       one PostgreSQL
 session.py    sessions of its superuser

@@ -144,6 +144,15 @@ class Container:
             state: dict[str, Any] = self._api.inspect_container(self._number)["State"]
             return state
 
+    @property
+    def lives(self) -> bool:
+        """Whether it runs, frozen or not; False where the engine, asked where its process cannot be seen, does not know."""
+        if self.main is not None:
+            return self.main.lives()
+        with suppress(StackError):
+            return bool(self.state()["Running"])
+        return False
+
     def how_it_died(self) -> str | None:
         """None while it runs, else why it ended: exit status, want of memory, last lines. Cheap while it runs."""
         if self.main is not None and self.main.lives():

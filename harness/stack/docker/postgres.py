@@ -19,6 +19,7 @@ import psycopg
 from harness.dataset import Fixture
 from harness.errors import StackError
 from harness.model import PostgresServer
+from harness.stack import cores
 from harness.stack.cores import Held
 from harness.stack.docker import cluster as clusters
 from harness.stack.docker import session
@@ -26,9 +27,10 @@ from harness.stack.docker.cluster import DATA, VOLUME, Cluster
 from harness.stack.docker.container import Allotment, Place, Plan, created
 from harness.stack.docker.images import Image
 from harness.stack.docker.node import CONFIGURATION, LOG, Node, Passwords, server_command, set_passwords, write_hba
-from harness.stack.docker.replicas import Replicas
+from harness.stack.docker.replica import ReplicaMaker
 from harness.stack.postgres import Endpoint
 from harness.stack.postgres_settings import NO_STATEMENTS, settings_in_force
+from harness.stack.replicas import Replicas
 from harness.stack.seeding import forget_statements, reset_database
 from harness.stack.stack import Role
 
@@ -38,7 +40,7 @@ NAME = "postgres"
 class DockerPostgres:
     """A running PostgreSQL and its replicas; made by :meth:`up`."""
 
-    def __init__(self, primary: Node, replicas: Replicas, asked: PostgresServer, image: Image) -> None:
+    def __init__(self, primary: Node, replicas: Replicas[Node], asked: PostgresServer, image: Image) -> None:
         self._primary, self._replicas, self._image = primary, replicas, image
         self._replica_settings = dict(asked.replica_settings)
         with primary.admin() as admin:
@@ -81,7 +83,21 @@ class DockerPostgres:
             session.await_ready(container, cluster.password)
             set_passwords(container, cluster.password, passwords)
             primary = Node(container=container, role=Role.WRITER, allotment=allotment, passwords=passwords, notes=notes)
-            replicas = Replicas(primary, asked, place=place, image=image, passwords=passwords)
+            maker = ReplicaMaker(
+                primary=primary,
+                place=place,
+                image=image,
+                passwords=passwords,
+                settings={**asked.settings, **asked.replica_settings},
+                has_statements=cluster.has_statements,
+                memory_bytes=asked.memory_bytes,
+            )
+
+            def room(others: Sequence[Held]) -> Held:
+                taken = [held[0].cpus, *(one.cpus for one in others)]
+                return cores.joining(asked.cpus_of_a_replica, taken, cores.own_cores(), quotas=True)
+
+            replicas = Replicas(primary, maker, room)
             closing.callback(replicas.close)
             replicas.bring_up(held[1:], say)
             yield cls(primary, replicas, asked, image)
@@ -94,20 +110,20 @@ class DockerPostgres:
     @property
     def replicas(self) -> tuple[Endpoint, ...]:
         """Those that take reads now."""
-        nodes = [replica.node for replica in self._replicas.all]
+        nodes = self._replicas.nodes
         return tuple(node.endpoint for node in nodes if not node.down_on_purpose and node.how_it_died() is None)
 
     @property
     def nodes(self) -> tuple[Node, ...]:
         """The primary and its replicas, running or not."""
-        return (self._primary, *(replica.node for replica in self._replicas.all))
+        return (self._primary, *self._replicas.nodes)
 
     def add_replica(self) -> Node:
         """Bring up one more replica; returns when it takes reads.
 
         :raises StackError: it did not come up
         """
-        return self._replicas.add().node
+        return self._replicas.add()
 
     def reset(self) -> None:
         """Put the database back to exactly the seeded state on all servers; sessions still connected to it are ended.
@@ -118,12 +134,12 @@ class DockerPostgres:
         :raises StackError: a server does not do it
         """
         try:
-            self._primary.restore()
+            self._primary.revive()
             self._replicas.ready_for_reset()
             with self._admin() as admin:
                 reset_database(admin)
         except psycopg.Error as error:
-            said = self._primary.container.how_it_died() or self._primary.container.last_lines()
+            said = self._primary.container.how_it_died() or self._primary.last_lines()
             raise StackError(f"the database could not be reset: {error}{said}") from error
         self._primary.mark_logs()
         self._replicas.follow_reset()

@@ -92,8 +92,13 @@ class DockerServer:
         self.container.allot(cpus, self._cores_for(cpus))
         self.cpus = cpus
 
-    def restore(self) -> None:
-        """Undo whatever was done to it: it runs, on the network, with its allotment.
+    @property
+    def lives(self) -> bool:
+        """Whether its main process is there, frozen or not."""
+        return self.container.lives
+
+    def revive(self) -> None:
+        """Have it run, on the network, with what it was given at first, whatever was done to it.
 
         :raises StackError: it does not come back
         """
@@ -113,6 +118,15 @@ class DockerServer:
     def how_it_died(self) -> str | None:
         """None while it lives or is down on purpose."""
         return None if self.down_on_purpose else self.container.how_it_died()
+
+    def last_lines(self) -> str:
+        """What it said last, indented."""
+        return self.container.last_lines()
+
+    def discard(self) -> None:
+        """Remove its container with its disk, whatever it does; a second call does nothing."""
+        self.down_on_purpose = True
+        self.container.remove()
 
     def _cores_for(self, cpus: float) -> tuple[int, ...] | None:
         held = self.allotment.cores

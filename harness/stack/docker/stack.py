@@ -73,8 +73,7 @@ class DockerStack:
         if postgres is not None:
             check_settings(postgres.settings)
             check_settings(postgres.replica_settings, field="replica_settings")
-            replica_cpus = postgres.cpus if postgres.replica_cpus is None else postgres.replica_cpus
-            asked += [postgres.cpus, *[replica_cpus] * postgres.replicas]
+            asked += [postgres.cpus, *[postgres.cpus_of_a_replica] * postgres.replicas]
         if mongo is not None:
             check_parameters(mongo)
         fixture = datasets.load(dataset, topology)

@@ -4,7 +4,7 @@ stack.py      the lifecycle: up, reset, logs, down
 cache.py      seeded data folders, kept
 template.py   how a PostgreSQL cluster is seeded
 postgres.py   the primary with its replicas
-replicas.py   all replicas of it; replica.py makes one
+replica.py    how the server of a replica is made
 node.py       one PostgreSQL as the timeline acts upon it
 server.py     one postmaster: start, wait until ready, stop
 mongo.py      the replica set of MongoDB

@@ -53,7 +53,6 @@ class Node:
     """A PostgreSQL, as the timeline acts upon it; see :class:`harness.stack.stack.Server`.
 
     :ivar stages: what its coming up took, for a replica
-    :ivar given: the cores that it was given at first
     """
 
     def __init__(self, *, name: str, role: Role, program: Program, held: Held, notes: tuple[str, ...]) -> None:
@@ -62,7 +61,7 @@ class Node:
         self.down_on_purpose = False
         self.stages: tuple[Stage, ...] = ()
         self.program = program
-        self.given = self._held = held
+        self._given = self._held = held
         self._notes = notes
         self._closing = ExitStack()
         self._paused = False
@@ -113,9 +112,13 @@ class Node:
             return None
         return Footprint(pid=self.server.pid, confined=False, cpus=self._held.cpus)
 
-    def check_alive(self) -> str | None:
-        """None while its postmaster lives or is down on purpose, else how it died: exit status and last log lines."""
+    def how_it_died(self) -> str | None:
+        """None while its postmaster lives or is down on purpose, else its exit status and last log lines."""
         return None if self.down_on_purpose else self.server.how_it_died()
+
+    def last_lines(self) -> str:
+        """What it said last, indented."""
+        return self.server.last_lines()
 
     # --- what the timeline does to it
 
@@ -203,14 +206,14 @@ class Node:
 
         :raises StackError: it does not come up
         """
-        given_back = self._held.cores != self.given.cores
-        self._held = self.given
+        given_back = self._held.cores != self._given.cores
+        self._held = self._given
         if not self.lives:
             self.start()
         elif self._paused:
             self.resume()
-        if given_back and self.given.cores is not None:
-            family.hold(self.server.pid, self.given.cores)
+        if given_back and self._given.cores is not None:
+            family.hold(self.server.pid, self._given.cores)
 
     def admin(self) -> psycopg.Connection:
         """A session of the superuser at the database ``postgres``, also where every connection is taken: then those

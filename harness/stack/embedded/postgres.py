@@ -20,6 +20,7 @@ import psycopg
 from harness.dataset import Fixture
 from harness.errors import StackError
 from harness.model import PostgresServer
+from harness.stack import cores
 from harness.stack.cores import Held
 from harness.stack.embedded import account as accounts
 from harness.stack.embedded import binaries as programs
@@ -27,10 +28,11 @@ from harness.stack.embedded import cache, template
 from harness.stack.embedded import instance as instances
 from harness.stack.embedded import port as ports
 from harness.stack.embedded.node import Node, Program
-from harness.stack.embedded.replica import BACKUP
-from harness.stack.embedded.replicas import Replicas
+from harness.stack.embedded.replica import ReplicaMaker
 from harness.stack.postgres import Endpoint
 from harness.stack.postgres_settings import NO_STATEMENTS, settings_in_force
+from harness.stack.replica import BACKUP
+from harness.stack.replicas import Replicas
 from harness.stack.seeding import reset_database
 from harness.stack.stack import Role
 
@@ -38,7 +40,7 @@ from harness.stack.stack import Role
 class EmbeddedPostgres:
     """A running PostgreSQL and its replicas; made by :meth:`up`."""
 
-    def __init__(self, primary: Node, replicas: Replicas, asked: PostgresServer) -> None:
+    def __init__(self, primary: Node, replicas: Replicas[Node], asked: PostgresServer) -> None:
         self._primary = primary
         self._replicas = replicas
         self._replica_settings = dict(asked.replica_settings)
@@ -74,7 +76,13 @@ class EmbeddedPostgres:
         recipe = template.Recipe(fixture=fixture, scale=scale, seed=seed, binaries=binaries, account=account)
         program = Program(binaries=binaries, account=account)
         primary = Node(name="postgres", role=Role.WRITER, program=program, held=held[0], notes=tuple(notes))
-        replicas = Replicas(primary, asked)
+        maker = ReplicaMaker(primary=primary, settings={**asked.settings, **asked.replica_settings})
+
+        def room(others: Sequence[Held]) -> Held:
+            taken = [held[0].cpus, *(one.cpus for one in others)]
+            return cores.joining(asked.cpus_of_a_replica, taken, cores.own_cores())
+
+        replicas = Replicas(primary, maker, room)
         try:
             template.put_into(primary.instance.data, recipe, say)
             primary.launch(asked.settings, port=ports.forced())
@@ -95,13 +103,12 @@ class EmbeddedPostgres:
     @property
     def replicas(self) -> tuple[Endpoint, ...]:
         """Those that take reads now."""
-        nodes = [replica.node for replica in self._replicas.all]
-        return tuple(node.endpoint for node in nodes if not node.down_on_purpose and node.lives)
+        return tuple(node.endpoint for node in self._replicas.nodes if not node.down_on_purpose and node.lives)
 
     @property
     def nodes(self) -> tuple[Node, ...]:
         """The primary and its replicas, running or not."""
-        return (self._primary, *(replica.node for replica in self._replicas.all))
+        return (self._primary, *self._replicas.nodes)
 
     def why_not(self, action: str) -> str | None:
         """Why it cannot do ``add_replica``; None if it can."""
@@ -115,7 +122,7 @@ class EmbeddedPostgres:
 
         :raises StackError: it did not come up
         """
-        return self._replicas.add().node
+        return self._replicas.add()
 
     def reset(self) -> None:
         """Put the database back to exactly the seeded state on all servers; sessions still connected to it are ended.
@@ -133,17 +140,17 @@ class EmbeddedPostgres:
             with self._primary.admin() as admin:
                 reset_database(admin)
         except psycopg.Error as error:
-            said = self._primary.server.how_it_died() or self._primary.server.last_lines()
+            said = self._primary.how_it_died() or self._primary.last_lines()
             raise StackError(f"the database could not be reset: {error}{said}") from error
         self._primary.mark_logs()
         self._replicas.follow_reset()
 
     def check_alive(self) -> str | None:
         """None while all live that are not down on purpose, else how one died: exit status and last log lines."""
-        if died := self._primary.check_alive():
+        if died := self._primary.how_it_died():
             return died
         for node in self.nodes[1:]:
-            if died := node.check_alive():
+            if died := node.how_it_died():
                 return f"{node.name}: {died}"
         return None
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import psutil
 import psycopg
 import pytest
 
-from harness.errors import Exit
+from harness.errors import Exit, StackError
 from harness.model import Dataset, PostgresServer, Topology
 from harness.stack.docker import DockerStack, labels, sweep
 from harness.stack.docker.images import Image
@@ -60,6 +61,11 @@ def of_stack(client: docker.DockerClient, name: str) -> list[str]:
     return [str(thing.get("Names") or thing.get("Name")) for thing in things]
 
 
+def running(client: docker.DockerClient, stack: str) -> list[str]:
+    """Names of the stack's containers that run."""
+    return [one["Names"][0] for one in client.api.containers(filters={"label": f"{labels.STACK}={stack}"})]
+
+
 def folders(own_folder: Path) -> list[Path]:
     return [path for path in own_folder.glob("flashcrowd-*/*") if path.is_dir()]
 
@@ -99,6 +105,30 @@ def test_nothing_is_left(
     assert folders(own_folder) == []
     assert psutil.Process().children() == children
     assert not mine & {one["Name"] for one in client.api.volumes()["Volumes"] or []}
+
+
+def test_nothing_is_left_of_a_replica_in_the_making(
+    client: docker.DockerClient, dataset: Dataset, own_folder: Path
+) -> None:
+    """Its base backup begins with a checkpoint of the primary, which is frozen: it would last for ever."""
+    errors: list[BaseException] = []
+
+    def add(stack: DockerStack) -> None:
+        try:
+            stack.add_replica()
+        except BaseException as error:
+            errors.append(error)
+
+    with up(dataset) as stack:
+        name = stack_of(client, stack.postgres.host)
+        stack.servers["postgres"].pause()
+        thread = threading.Thread(target=add, args=[stack])
+        thread.start()
+        until(lambda: len(running(client, name)) == 2, "the container that takes its base backup")
+    thread.join(30)
+    assert [type(error) for error in errors] == [StackError]
+    assert of_stack(client, name) == []
+    assert folders(own_folder) == []
 
 
 def test_two_stacks_beside_each_other_do_not_meet(

@@ -297,6 +297,25 @@ def test_a_reset_brings_back_whatever_was_done_to_servers(stack: DockerStack) ->
     assert stack.check_alive() is None
 
 
+def test_a_replica_that_found_its_primary_away_follows_it_again_at_a_reset(stack: DockerStack) -> None:
+    (reader,) = stack.replicas
+
+    def wait_before_looking_again(said: str) -> None:
+        with psycopg.connect(reader.dsn(), autocommit=True) as session:
+            session.execute(f"ALTER SYSTEM {said}".encode())
+            session.execute("SELECT pg_reload_conf()")
+
+    wait_before_looking_again("SET wal_retrieve_retry_interval = '5min'")
+    stack.servers["postgres"].kill()
+    receivers = "SELECT count(*) FROM pg_stat_wal_receiver"
+    until(lambda: value(reader, receivers) == 0, "the replica to notice")
+    stack.reset()
+    (again,) = stack.replicas
+    assert again.postmaster_pid == reader.postmaster_pid, "it needed not be made anew"
+    assert value(again, receivers) == 1
+    wait_before_looking_again("RESET wal_retrieve_retry_interval")
+
+
 def test_how_a_server_died_is_told(
     stack: DockerStack, client: docker.DockerClient, inspect: Callable[[str], Any]
 ) -> None:

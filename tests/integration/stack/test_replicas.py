@@ -16,7 +16,8 @@ from harness.errors import DefinitionError, StackError
 from harness.model import Dataset, PostgresServer, Topology
 from harness.stack import cores, processes
 from harness.stack.embedded import EmbeddedStack
-from harness.stack.embedded.replica import Replica
+from harness.stack.embedded.node import Node
+from harness.stack.embedded.replica import ReplicaMaker
 from harness.stack.embedded.sweep import sweep
 from harness.stack.postgres import Endpoint
 from harness.stack.stack import Role, Server
@@ -247,7 +248,7 @@ def lose_the_slot(stack: EmbeddedStack, server: Server, endpoint: Endpoint) -> N
 def test_a_reset_leaves_replicas_that_have_replayed_it(
     stack: EmbeddedStack, what: Callable[[EmbeddedStack, Server, Endpoint], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.stack.embedded.replicas.RESET_REPLAY_S", 2.0)
+    monkeypatch.setattr("harness.stack.replicas.RESET_REPLAY_S", 2.0)
     before = checksums(stack.postgres)
     endpoint = replica(stack, "postgres-replica-1")
     what(stack, stack.servers[endpoint.name], endpoint)
@@ -261,13 +262,21 @@ def test_a_reset_leaves_replicas_that_have_replayed_it(
 
 
 def test_a_reset_brings_a_killed_primary_back_to_the_replicas_that_it_had(stack: EmbeddedStack) -> None:
+    def wait_before_looking_again(said: str) -> None:
+        for one in stack.replicas:
+            with psycopg.connect(one.dsn(), autocommit=True) as session:
+                session.execute(f"ALTER SYSTEM {said}".encode())
+                session.execute("SELECT pg_reload_conf()")
+
     before = checksums(stack.postgres)
     postmasters = [one.postmaster_pid for one in stack.replicas]
+    wait_before_looking_again("SET wal_retrieve_retry_interval = '5min'")
     stack.servers["postgres"].kill()
     query = "SELECT count(*) FROM pg_stat_wal_receiver"
     for one in stack.replicas:
-        until(lambda one=one: ask(one, query) == 0, "the replica noticed: it looks again only after five seconds")
+        until(lambda one=one: ask(one, query) == 0, "the replica noticed")
     stack.reset()
+    wait_before_looking_again("RESET wal_retrieve_retry_interval")
     assert [one.postmaster_pid for one in stack.replicas] == postmasters, "none had to be made anew"
     assert streaming(stack) == {"postgres-replica-1", "postgres-replica-2"}
     for one in (stack.postgres, *stack.replicas):
@@ -324,12 +333,12 @@ def test_nothing_is_left_of_replicas_paused_killed_and_in_the_making(
 ) -> None:
     """Also of one whose base backup another thread is taking as the stack goes down."""
     backing_up, errors = threading.Event(), list[BaseException]()
-    original = Replica._back_up
+    original = ReplicaMaker.back_up
 
-    def slow_backup(self: Replica) -> None:
+    def slow_backup(self: ReplicaMaker, node: Node) -> None:
         backing_up.set()
         # The checkpoint that a backup begins with waits for a server that is stopped: it never ends by itself.
-        original(self)
+        original(self, node)
 
     def add(stack: EmbeddedStack) -> None:
         try:
@@ -342,7 +351,7 @@ def test_nothing_is_left_of_replicas_paused_killed_and_in_the_making(
         assert len(instances_left()) == 3
         stack.servers["postgres-replica-1"].pause()
         stack.servers["postgres-replica-2"].kill()
-        monkeypatch.setattr(Replica, "_back_up", slow_backup)
+        monkeypatch.setattr(ReplicaMaker, "back_up", slow_backup)
         stack.servers["postgres"].pause()
         thread = threading.Thread(target=add, args=[stack])
         thread.start()

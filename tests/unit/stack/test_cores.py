@@ -71,6 +71,25 @@ def test_where_cores_cannot_be_held_it_is_said() -> None:
     assert "cannot hold" in held.notes[0]
 
 
+@pytest.mark.parametrize(
+    ("asked", "others", "own", "cores_given", "late"),
+    [
+        (1, [1], (0, 1, 2, 3), (2,), True),
+        (2, [1, 1], (0, 1, 2, 3, 4), (1, 2), True),
+        (1, [1], (0, 1), (1,), False),
+        (0.5, [0.5], (0, 1, 2), (1,), True),
+        (1, [1], None, None, False),
+    ],
+    ids=["of the load's", "two of the load's", "shared with the other", "a part of one", "not held"],
+)
+def test_one_that_joins_is_said_to_take_of_the_loads_cores(
+    asked: float, others: list[float], own: tuple[int, ...] | None, cores_given: tuple[int, ...] | None, late: bool
+) -> None:
+    held = cores.joining(asked, others, own, quotas=asked < 1)
+    assert (held.cpus, held.cores) == (asked, cores_given)
+    assert ("joined a load" in " ".join(held.notes)) is late
+
+
 @can_hold
 def test_a_thread_is_held_and_released() -> None:
     before = os.sched_getaffinity(0)

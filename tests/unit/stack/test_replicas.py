@@ -1,0 +1,186 @@
+"""The set of a primary's replicas: names, order, and its end while one comes up; servers are played."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import psycopg
+import pytest
+
+from harness.errors import StackError
+from harness.stack.cores import Held
+from harness.stack.postgres import Endpoint
+from harness.stack.replica import Replica
+from harness.stack.replicas import Replicas
+from harness.stack.stack import Stage
+
+HELD = Held(cpus=1, cores=None)
+
+
+@dataclass
+class PlayedNode:
+    """A server of which nothing runs; as a primary it keeps no slot for anybody."""
+
+    name: str
+    down_on_purpose: bool = False
+    stages: tuple[Stage, ...] = ()
+    lives: bool = False
+    cannot_be_removed: bool = False
+    discarded: bool = False
+
+    @property
+    def endpoint(self) -> Endpoint:
+        raise NotImplementedError
+
+    def admin(self) -> psycopg.Connection:
+        raise psycopg.OperationalError("nothing runs")
+
+    def how_it_died(self) -> str | None:
+        return "never lived"
+
+    def last_lines(self) -> str:
+        return ""
+
+    def mark_logs(self) -> None: ...
+
+    def revive(self) -> None: ...
+
+    def discard(self) -> None:
+        self.discarded = True
+        if self.cannot_be_removed:
+            raise StackError(f"{self.name} could not be removed")
+
+
+@dataclass
+class PlayedMaker:
+    """Its base backups last until they are aborted, more than once."""
+
+    aborts_needed: int = 0
+    begun: threading.Event = field(default_factory=threading.Event)
+    aborted: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    prepared: list[PlayedNode] = field(default_factory=list)
+
+    def prepare(self, name: str, held: Held) -> PlayedNode:
+        self.prepared.append(PlayedNode(name))
+        return self.prepared[-1]
+
+    def back_up(self, node: PlayedNode) -> None:
+        self.begun.set()
+        for _ in range(self.aborts_needed):
+            assert self.aborted.acquire(timeout=30)
+        raise StackError("the base backup was aborted")
+
+    def start(self, node: PlayedNode) -> None:
+        raise AssertionError("no base backup comes to an end here")
+
+    def abort(self, node: PlayedNode) -> None:
+        self.aborted.release()
+
+
+def same(others: Sequence[Held]) -> Held:
+    return HELD
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replica is up as soon as it is begun."""
+
+    def bring_up(self: Replica[PlayedNode], maker: PlayedMaker, begun: Callable[[PlayedNode], None]) -> None:
+        begun(self.node)
+
+    monkeypatch.setattr(Replica, "bring_up", bring_up)
+
+
+@pytest.fixture
+def replicas() -> Replicas[PlayedNode]:
+    return Replicas(PlayedNode("postgres"), PlayedMaker(), same)
+
+
+def names(replicas: Replicas[PlayedNode]) -> list[str]:
+    return [node.name for node in replicas.nodes]
+
+
+@pytest.mark.usefixtures("at_once")
+def test_one_that_is_added_has_the_first_name_that_is_free(replicas: Replicas[PlayedNode]) -> None:
+    said: list[str] = []
+    replicas.bring_up([HELD, HELD], said.append)
+    assert said == ["base backup for replica 1 of 2", "base backup for replica 2 of 2"]
+    assert replicas.add().name == "postgres-replica-3"
+    assert names(replicas) == ["postgres-replica-1", "postgres-replica-2", "postgres-replica-3"]
+
+
+@pytest.mark.usefixtures("at_once")
+def test_one_more_gets_what_there_is_room_for_beside_the_others() -> None:
+    seen: list[Sequence[Held]] = []
+
+    def room(others: Sequence[Held]) -> Held:
+        seen.append(others)
+        return Held(cpus=3, cores=(1, 2, 3))
+
+    replicas = Replicas(PlayedNode("postgres"), PlayedMaker(), room)
+    replicas.bring_up([HELD], lambda line: None)
+    replicas.add()
+    replicas.add()
+    assert seen == [[HELD], [HELD, Held(cpus=3, cores=(1, 2, 3))]]
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_reset_removes_what_was_added_and_makes_anew_in_its_place_what_does_not_answer(
+    replicas: Replicas[PlayedNode], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replicas.bring_up([HELD, HELD, HELD], lambda line: None)
+    first, second, third = replicas.nodes
+    added = replicas.add()
+
+    def ready_for_reset(self: Replica[PlayedNode]) -> None:
+        if self.node is second:
+            raise StackError("it was promoted")
+
+    monkeypatch.setattr(Replica, "ready_for_reset", ready_for_reset)
+    replicas.ready_for_reset()
+    one, other, last = replicas.nodes
+    assert (one, last) == (first, third)
+    assert one is first and other is not second and last is third
+    assert other.name == "postgres-replica-2"
+    assert [node.discarded for node in (first, second, third, added, other)] == [False, True, False, True, False]
+
+
+@pytest.mark.usefixtures("at_once")
+def test_at_the_end_every_one_is_removed_though_one_cannot_be(replicas: Replicas[PlayedNode]) -> None:
+    replicas.bring_up([HELD, HELD, HELD], lambda line: None)
+    nodes = replicas.nodes
+    nodes[1].cannot_be_removed = True
+    with pytest.raises(StackError, match="postgres-replica-2 could not be removed"):
+        replicas.close()
+    assert [node.discarded for node in nodes] == [True, True, True]
+    assert replicas.nodes == ()
+
+
+@pytest.mark.usefixtures("at_once")
+def test_none_is_added_after_the_end(replicas: Replicas[PlayedNode]) -> None:
+    replicas.close()
+    with pytest.raises(StackError, match="going down"):
+        replicas.add()
+
+
+def test_the_end_awaits_one_in_the_making_and_aborts_it_until_it_fails() -> None:
+    """What is ended the first time may be about to begin something that must be ended as well."""
+    maker = PlayedMaker(aborts_needed=3)
+    replicas = Replicas(PlayedNode("postgres"), maker, same)
+    errors: list[BaseException] = []
+
+    def add() -> None:
+        try:
+            replicas.add()
+        except StackError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=add)
+    thread.start()
+    assert maker.begun.wait(30)
+    replicas.close()
+    thread.join(30)
+    assert [str(error) for error in errors] == ["the base backup was aborted"]
+    assert [node.discarded for node in maker.prepared] == [True]
