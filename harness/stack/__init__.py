@@ -5,6 +5,7 @@ postgres.py   where a running PostgreSQL is and what it was given
 mongo.py      the same of a MongoDB replica set
 replica_set.py  makes a set of running mongods
 node.py       a PostgreSQL that we started, as resets and replicas need it
+logs.py       what a server logged since a mark
 replica.py    a streaming replica; replicas.py: all of a primary
 embedded/     servers as child processes; docker/: in containers; external/: one's own
 cores.py      which cores the servers and which the load get

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import psycopg
 
+from harness.stack.logs import Logs
 from harness.stack.postgres import Endpoint
 from harness.stack.stack import Stage
 
@@ -18,6 +19,7 @@ class Node(Protocol):
     """
 
     name: str
+    logs: Logs
     down_on_purpose: bool
     stages: tuple[Stage, ...]
 
@@ -40,9 +42,6 @@ class Node(Protocol):
 
     def last_lines(self) -> str:
         """What it said last, indented."""
-
-    def mark_logs(self) -> None:
-        """From here on its logs are saved."""
 
     def revive(self) -> None:
         """Have it run with what it was given at first, whatever was done to it.

@@ -143,7 +143,7 @@ class Replica(Generic[N]):
         """After a reset was replayed: its statistics of statements and its logs begin anew."""
         with self.node.admin() as admin:
             forget_statements(admin)
-        self.node.mark_logs()
+        self.node.logs.mark()
 
     def remove(self) -> None:
         """Remove it with all that it has, and let the primary forget it."""

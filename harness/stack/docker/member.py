@@ -14,6 +14,7 @@ from harness.stack.docker.container import Allotment, Container, Place, Plan
 from harness.stack.docker.images import Image
 from harness.stack.docker.server import DockerServer
 from harness.stack.embedded.mongod import LOG as LOG_NAME
+from harness.stack.logs import Logs
 from harness.stack.mongo import Member
 from harness.stack.mongod_options import asked_parameters, options
 from harness.stack.stack import Role
@@ -45,7 +46,7 @@ class DockerMember(DockerServer):
     def __init__(self, container: Container, allotment: Allotment, *, port: int = PORT) -> None:
         super().__init__(container=container, role=Role.MEMBER, allotment=allotment, await_ready=self.await_answer)
         self._port = port
-        self._mark = 0
+        self.logs = Logs(container.log, LOG_NAME)
 
     @property
     def host(self) -> str:
@@ -115,17 +116,6 @@ class DockerMember(DockerServer):
         with suppress(PyMongoError):  # one that does not answer is killed in the end
             replica_set.release_failpoints(self.host)
         super().stop()
-
-    def mark_log(self) -> None:
-        """What :meth:`save_log` saves begins here."""
-        self._mark = self.log_file.stat().st_size if self.log_file.exists() else 0
-
-    def save_log(self, folder: Path) -> None:
-        """Copy what it logged since the mark."""
-        if self.log_file.exists():
-            with self.log_file.open("rb") as source:
-                source.seek(self._mark)
-                (folder / f"{self.name}.log").write_bytes(source.read())
 
 
 def plan_of(

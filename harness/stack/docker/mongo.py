@@ -94,9 +94,8 @@ class DockerMongo:
 
     def save_logs(self, folder: Path) -> None:
         """Copy what the members logged since the last reset into ``folder``, which is made where it is missing."""
-        folder.mkdir(parents=True, exist_ok=True)
         for member in self.members:
-            member.save_log(folder)
+            member.logs.save(folder, name=f"{member.name}.log")
 
     def describe(self) -> dict[str, Any]:
         """The object ``stack.mongo`` of run.json."""
@@ -131,4 +130,4 @@ def _start(members: Sequence[DockerMember]) -> None:
     replica_set.adopt([member.host for member in members], check)
     for member in members:
         member.hold()
-        member.mark_log()
+        member.logs.mark()

@@ -12,6 +12,7 @@ import psycopg
 from harness.stack.docker import session
 from harness.stack.docker.container import Allotment, Container
 from harness.stack.docker.server import DockerServer
+from harness.stack.logs import Logs
 from harness.stack.postgres import Endpoint
 from harness.stack.postgres_settings import JSONLOG_SINCE, full_settings
 from harness.stack.seeding import APPLICATION_USER, DATABASE, SUPERUSER
@@ -57,9 +58,9 @@ class Node(DockerServer):
             await_ready=lambda: session.await_ready(container, passwords.superuser),
         )
         self.notes = notes
+        self.logs = Logs(container.log, "postgres.*")
         self._passwords = passwords
         self._endpoint: Endpoint | None = None
-        self._marks: dict[str, int] = {}
 
     @property
     def endpoint(self) -> Endpoint:
@@ -75,21 +76,6 @@ class Node(DockerServer):
         :raises psycopg.OperationalError: the server does not take it
         """
         return session.connect(self.container, self._passwords.superuser, database)
-
-    def mark_logs(self) -> None:
-        """What :meth:`save_logs` saves begins now."""
-        self._marks = {path.name: path.stat().st_size for path in self._logs()}
-
-    def save_logs(self, folder: Path) -> None:
-        """Copy what it logged since the mark into ``folder``, which is made where it is missing."""
-        folder.mkdir(parents=True, exist_ok=True)
-        for path in self._logs():
-            with path.open("rb") as source:
-                source.seek(self._marks.get(path.name, 0))
-                (folder / path.name).write_bytes(source.read())
-
-    def _logs(self) -> list[Path]:
-        return sorted(self.container.log.glob("postgres.*"))
 
     def _read_endpoint(self) -> Endpoint:
         with self.admin(DATABASE) as connection:

@@ -141,14 +141,14 @@ class DockerPostgres:
         except psycopg.Error as error:
             said = self._primary.container.how_it_died() or self._primary.last_lines()
             raise StackError(f"the database could not be reset: {error}{said}") from error
-        self._primary.mark_logs()
+        self._primary.logs.mark()
         self._replicas.follow_reset()
 
     def save_logs(self, folder: Path) -> None:
         """Copy what the servers logged since the last reset into ``folder``; what replicas logged into a folder of each."""
-        self._primary.save_logs(folder)
+        self._primary.logs.save(folder)
         for node in self.nodes[1:]:
-            node.save_logs(folder / node.name)
+            node.logs.save(folder / node.name)
 
     def describe(self) -> dict[str, Any]:
         """The object ``stack.postgres`` of run.json."""

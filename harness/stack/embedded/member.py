@@ -21,6 +21,7 @@ from harness.stack.embedded.cache import copy_tree
 from harness.stack.embedded.instance import Instance
 from harness.stack.embedded.mongod import LOG, AddressInUse, Mongod
 from harness.stack.embedded.mongod_program import MongodProgram
+from harness.stack.logs import Logs
 from harness.stack.stack import Footprint, Role, Stage
 
 PORTS_TRIED = 5
@@ -58,7 +59,7 @@ class EmbeddedMember:
         self._instance, self._how = instance, how
         self._given = self._held = held
         self._mongod: Mongod | None = None
-        self._mark = 0
+        self.logs = Logs(instance.log, LOG)
 
     @property
     def host(self) -> str:
@@ -141,17 +142,6 @@ class EmbeddedMember:
         """Kill it; nothing happens where it is down."""
         if self._mongod is not None:
             self._mongod.kill()
-
-    def mark_log(self) -> None:
-        """What :meth:`save_log` saves begins here."""
-        self._mark = self.log_file.stat().st_size if self.log_file.exists() else 0
-
-    def save_log(self, folder: Path) -> None:
-        """Copy what it logged since the mark."""
-        if self.log_file.exists():
-            with self.log_file.open("rb") as source:
-                source.seek(self._mark)
-                (folder / f"{self.name}.log").write_bytes(source.read())
 
     # --- as the timeline acts upon it
 

@@ -9,7 +9,6 @@ import signal
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import psutil
 import psycopg
@@ -24,6 +23,7 @@ from harness.stack.embedded.account import Account
 from harness.stack.embedded.binaries import Binaries
 from harness.stack.embedded.instance import Instance
 from harness.stack.embedded.server import Server
+from harness.stack.logs import Logs
 from harness.stack.postgres import Endpoint
 from harness.stack.postgres_settings import JSONLOG_SINCE, full_settings, major_version
 from harness.stack.seeding import APPLICATION_USER, DATABASE, SUPERUSER, forget_statements
@@ -65,11 +65,11 @@ class Node:
         self._notes = notes
         self._closing = ExitStack()
         self._paused = False
-        self._marks: dict[str, int] = {}
         self._settings: dict[str, str] = {}
         self._server: Server | None = None
         self._endpoint: Endpoint | None = None
         self.instance: Instance = self._closing.enter_context(instances.make(program.account))
+        self.logs = Logs(self.instance.log)
 
     def launch(self, settings: Mapping[str, str], *, port: int | None) -> None:
         """Start it on the cluster in its folder for the first time.
@@ -231,18 +231,6 @@ class Node:
         processes.end(self._sessions(), number=signal.SIGTERM, limit_s=10.0)
         return self.server.connect("postgres")
 
-    def save_logs(self, folder: Path) -> None:
-        """Copy what it logged since :meth:`mark_logs` into ``folder``, which is made where it is missing."""
-        folder.mkdir(parents=True, exist_ok=True)
-        for path in self._logs():
-            with path.open("rb") as source:
-                source.seek(self._marks.get(path.name, 0))
-                (folder / path.name).write_bytes(source.read())
-
-    def mark_logs(self) -> None:
-        """From here on its logs are saved."""
-        self._marks = {path.name: path.stat().st_size for path in self._logs()}
-
     def discard(self) -> None:
         """End it without regard for what it holds, and remove its folder; a second call does nothing."""
         self.down_on_purpose = True
@@ -281,9 +269,6 @@ class Node:
         died = self.server.how_it_died()
         if died is not None:
             raise StackError(f"{self.name} is down: {died}")
-
-    def _logs(self) -> list[Path]:
-        return sorted(path for path in self.instance.log.iterdir() if path.is_file())
 
     def _sessions(self) -> list[psutil.Process]:
         found = []

@@ -142,7 +142,7 @@ class EmbeddedPostgres:
         except psycopg.Error as error:
             said = self._primary.how_it_died() or self._primary.last_lines()
             raise StackError(f"the database could not be reset: {error}{said}") from error
-        self._primary.mark_logs()
+        self._primary.logs.mark()
         self._replicas.follow_reset()
 
     def check_alive(self) -> str | None:
@@ -157,9 +157,9 @@ class EmbeddedPostgres:
     def save_logs(self, folder: Path) -> None:
         """Copy what the servers logged since the last reset into ``folder``, which is made where it is missing; what
         replicas logged into a folder of each in it."""
-        self._primary.save_logs(folder)
+        self._primary.logs.save(folder)
         for node in self.nodes[1:]:
-            node.save_logs(folder / node.name)
+            node.logs.save(folder / node.name)
 
     def describe(self) -> dict[str, Any]:
         """The object ``stack.postgres`` of run.json."""

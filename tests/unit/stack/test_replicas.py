@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import psycopg
 import pytest
 
 from harness.errors import StackError
 from harness.stack.cores import Held
+from harness.stack.logs import Logs
 from harness.stack.postgres import Endpoint
 from harness.stack.replica import Replica
 from harness.stack.replicas import Replicas
@@ -29,6 +31,7 @@ class PlayedNode:
     lives: bool = False
     cannot_be_removed: bool = False
     discarded: bool = False
+    logs: Logs = field(default_factory=lambda: Logs(Path("nowhere")))
 
     @property
     def endpoint(self) -> Endpoint:
@@ -42,8 +45,6 @@ class PlayedNode:
 
     def last_lines(self) -> str:
         return ""
-
-    def mark_logs(self) -> None: ...
 
     def revive(self) -> None: ...
 
