@@ -18,6 +18,9 @@ from pathlib import Path
 
 from harness.errors import StackError
 
+_CANNOT_HOLD = "this system cannot hold processes to cores"
+CANNOT_HOLD = f"{_CANNOT_HOLD}: run it with --stack docker"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
@@ -113,7 +116,7 @@ def others(cpus: float, given: Held, own: tuple[int, ...] | None = None) -> tupl
     """
     there = own or _OWN
     if given.cores is None or there is None:
-        raise StackError("this system cannot hold processes to cores: run it with --stack docker")
+        raise StackError(CANNOT_HOLD)
     wanted = math.ceil(cpus)
     if not 0 < wanted <= len(there):
         raise StackError(f"{cpus:g} cores cannot be allotted: this machine gives 1 to {len(there)}")
@@ -138,7 +141,7 @@ def joining(cpus: float, others: Sequence[float], own: tuple[int, ...] | None, *
 
 def _not_held(cpus: float) -> str:
     return (
-        f"this system cannot hold processes to cores: the server may use more than its {cpus:g} and competes with "
+        f"{_CANNOT_HOLD}: the server may use more than its {cpus:g} and competes with "
         "the load for them, so its CPU share can exceed 100 % and response times include the load's own work"
     )
 

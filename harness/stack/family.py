@@ -7,11 +7,11 @@ import signal
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from pathlib import Path
 
 import psutil
 
 from harness.errors import StackError
+from harness.stack import cores
 
 STOPPED_LIMIT_S = 5.0
 _LOOK_AGAIN_S = 0.005
@@ -54,19 +54,17 @@ def kill(pid: int) -> None:
     _signal(members(pid), signal.SIGKILL)
 
 
-def hold(pid: int, cores: tuple[int, ...]) -> None:
-    """Hold all their threads to ``cores``, those born later too.
+def hold(pid: int, wanted: tuple[int, ...]) -> None:
+    """Hold all their threads to the cores ``wanted``, those born later too.
 
     :raises StackError: this system does not let us
     """
     if not hasattr(os, "sched_setaffinity"):
-        raise StackError("this system cannot hold processes to cores: run it with --stack docker")
-    # Twice: who was born of one not yet moved is found the second time.
-    for one in (*members(pid), *members(pid)):
-        with suppress(FileNotFoundError, ProcessLookupError):
-            for task in Path(f"/proc/{one.pid}/task").iterdir():
-                with suppress(ProcessLookupError):
-                    os.sched_setaffinity(int(task.name), cores)
+        raise StackError(cores.CANNOT_HOLD)
+    for _ in range(2):  # who was born of one not yet moved is found the second time
+        for one in members(pid):
+            with suppress(FileNotFoundError, ProcessLookupError):
+                cores.hold(one.pid, wanted)
 
 
 def _stopped(process: psutil.Process) -> bool:

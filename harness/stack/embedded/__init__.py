@@ -6,6 +6,7 @@ template.py   how a PostgreSQL cluster is seeded
 postgres.py   the primary with its replicas
 replica.py    how the server of a replica is made
 node.py       one PostgreSQL as the timeline acts upon it
+child.py      what the timeline does to both alike
 server.py     one postmaster: start, wait until ready, stop
 mongo.py      the replica set of MongoDB
 member.py     one member of it as the timeline acts upon it

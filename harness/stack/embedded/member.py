@@ -7,22 +7,23 @@ import signal
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from pymongo.errors import PyMongoError
 
 from harness.errors import StackError
-from harness.stack import cores, replica_set
+from harness.stack import replica_set
 from harness.stack.cores import Held
 from harness.stack.embedded import port as ports
 from harness.stack.embedded.account import Account
 from harness.stack.embedded.cache import copy_tree
+from harness.stack.embedded.child import Child
 from harness.stack.embedded.instance import Instance
 from harness.stack.embedded.mongod import LOG, AddressInUse, Mongod
 from harness.stack.embedded.mongod_program import MongodProgram
 from harness.stack.logs import Logs
-from harness.stack.stack import Footprint, Role, Stage
+from harness.stack.stack import Role
 
 PORTS_TRIED = 5
 STOP_S = 20.0
@@ -43,21 +44,16 @@ class How:
     parameters: Mapping[str, str]
 
 
-class EmbeddedMember:
+class EmbeddedMember(Child):
     """A member; implements :class:`harness.stack.stack.Server`.
 
     :ivar port: the same for all of its life
     """
 
-    role = Role.MEMBER
-
     def __init__(self, *, name: str, instance: Instance, how: How, held: Held) -> None:
-        self.name = name
-        self.down_on_purpose = False
-        self.stages: tuple[Stage, ...] = ()
+        super().__init__(name=name, role=Role.MEMBER, held=held)
         self.port = ports.lasting()
         self._instance, self._how = instance, how
-        self._given = self._held = held
         self._mongod: Mongod | None = None
         self.logs = Logs(instance.log, LOG)
 
@@ -67,9 +63,9 @@ class EmbeddedMember:
         return f"{ports.HOST}:{self.port}"
 
     @property
-    def held(self) -> Held:
-        """What it gets now."""
-        return self._held
+    def pid(self) -> int | None:
+        """Its process, paused or not; None while it is down."""
+        return self._mongod.pid if self._mongod is not None and self._mongod.lives() else None
 
     @property
     def log_file(self) -> Path:
@@ -145,22 +141,6 @@ class EmbeddedMember:
 
     # --- as the timeline acts upon it
 
-    def footprint(self) -> Footprint | None:
-        """Where its CPU and memory are read now; None while it is down."""
-        if self._mongod is None or not self._mongod.lives():
-            return None
-        return Footprint(pid=self._mongod.pid, confined=False, cpus=self._held.cpus)
-
-    def why_not(self, action: str) -> str | None:
-        """Why it cannot do an action, and what to do instead; None if it can."""
-        if action in ("cut_off", "rejoin"):
-            return f"{self.name} cannot be cut off: embedded servers share this machine's loopback; use --stack docker"
-        if action == "set_cpus" and self._given.cores is None:
-            return (
-                f"{self.name} cannot be given other cores: this system cannot hold processes to any; use --stack docker"
-            )
-        return None
-
     def pause(self) -> None:
         """Stop its process without ending it: it looks hung, its connections stay open.
 
@@ -208,30 +188,6 @@ class EmbeddedMember:
         self.launch()
         self.await_answer(may_move=False)
         self.down_on_purpose = False
-
-    def cut_off(self) -> None:
-        """Not to be had here.
-
-        :raises StackError: always
-        """
-        raise StackError(self.why_not("cut_off"))
-
-    def rejoin(self) -> None:
-        """Not to be had here.
-
-        :raises StackError: always
-        """
-        raise StackError(self.why_not("rejoin"))
-
-    def set_cpus(self, cpus: float) -> None:
-        """Hold it to other cores while it runs.
-
-        :raises StackError: this system cannot hold processes to cores, or has fewer, or it is down
-        """
-        mongod = self._running()
-        chosen = cores.others(cpus, self._given)
-        cores.hold(mongod.pid, chosen)
-        self._held = replace(self._held, cpus=cpus, cores=chosen)
 
     def _running(self) -> Mongod:
         if self._mongod is None or not self._mongod.lives():

@@ -14,26 +14,21 @@ import psutil
 import psycopg
 
 from harness.errors import StackError
-from harness.stack import cores, family, processes
+from harness.stack import family, processes
 from harness.stack.cores import Held
 from harness.stack.embedded import instance as instances
 from harness.stack.embedded import port as ports
 from harness.stack.embedded import server as servers
 from harness.stack.embedded.account import Account
 from harness.stack.embedded.binaries import Binaries
+from harness.stack.embedded.child import Child
 from harness.stack.embedded.instance import Instance
 from harness.stack.embedded.server import Server
 from harness.stack.logs import Logs
 from harness.stack.postgres import Endpoint
 from harness.stack.postgres_settings import JSONLOG_SINCE, full_settings, major_version
 from harness.stack.seeding import APPLICATION_USER, DATABASE, SUPERUSER, forget_statements
-from harness.stack.stack import Footprint, Role, Stage
-
-NO_PARTITION = (
-    "an embedded server cannot be cut off: all of them talk over this machine's loopback; run it with --stack docker"
-)
-
-NO_CORES = "this system cannot hold processes to cores: run it with --stack docker"
+from harness.stack.stack import Role
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,19 +44,15 @@ class Program:
         return major_version(self.binaries.version) >= JSONLOG_SINCE
 
 
-class Node:
+class Node(Child):
     """A PostgreSQL, as the timeline acts upon it; see :class:`harness.stack.stack.Server`.
 
     :ivar stages: what its coming up took, for a replica
     """
 
     def __init__(self, *, name: str, role: Role, program: Program, held: Held, notes: tuple[str, ...]) -> None:
-        self.name = name
-        self.role = role
-        self.down_on_purpose = False
-        self.stages: tuple[Stage, ...] = ()
+        super().__init__(name=name, role=role, held=held)
         self.program = program
-        self._given = self._held = held
         self._notes = notes
         self._closing = ExitStack()
         self._paused = False
@@ -106,11 +97,10 @@ class Node:
         """Whether its postmaster lives, paused or not."""
         return self.server.lives
 
-    def footprint(self) -> Footprint | None:
-        """Where its CPU and memory are read; None while it is down."""
-        if not self.lives:
-            return None
-        return Footprint(pid=self.server.pid, confined=False, cpus=self._held.cpus)
+    @property
+    def pid(self) -> int | None:
+        """Its postmaster, paused or not; None while it is down."""
+        return self.server.pid if self.lives else None
 
     def how_it_died(self) -> str | None:
         """None while its postmaster lives or is down on purpose, else its exit status and last log lines."""
@@ -121,12 +111,6 @@ class Node:
         return self.server.last_lines()
 
     # --- what the timeline does to it
-
-    def why_not(self, action: str) -> str | None:
-        """Why it cannot be cut off, or be given other cores; None for what it can."""
-        if action in ("cut_off", "rejoin"):
-            return NO_PARTITION
-        return NO_CORES if action == "set_cpus" and cores.own_cores() is None else None
 
     def pause(self) -> None:
         """Stop its processes without ending them.
@@ -167,38 +151,6 @@ class Node:
         self._start(self.server.port)
         self.down_on_purpose = self._paused = False
 
-    def cut_off(self) -> None:
-        """Not possible here.
-
-        :raises StackError: always
-        """
-        raise StackError(NO_PARTITION)
-
-    def rejoin(self) -> None:
-        """Not possible here.
-
-        :raises StackError: always
-        """
-        raise StackError(NO_PARTITION)
-
-    def set_cpus(self, cpus: float) -> None:
-        """Hold it to so many cores: of its own as far as they go, then to those before them.
-
-        :raises StackError: there are not so many, or this system holds nothing to cores
-        """
-        own = cores.own_cores()
-        if own is None:
-            raise StackError(NO_CORES)
-        if cpus != int(cpus) or not 1 <= cpus <= len(own):
-            raise StackError(
-                f"{self.name} cannot be given {cpus:g} cores: an embedded server is held to whole ones, and this machine "
-                f"has {len(own)} for us; a share of a core needs --stack docker"
-            )
-        mine = self._held.cores or own
-        chosen = tuple(sorted([*(core for core in own if core not in mine), *mine][-int(cpus) :]))
-        family.hold(self.server.pid, chosen)
-        self._held = replace(self._held, cpus=len(chosen), cores=chosen)
-
     # --- for those who keep it
 
     def revive(self) -> None:
@@ -206,14 +158,11 @@ class Node:
 
         :raises StackError: it does not come up
         """
-        given_back = self._held.cores != self._given.cores
-        self._held = self._given
+        self._hold(self._given)
         if not self.lives:
             self.start()
         elif self._paused:
             self.resume()
-        if given_back and self._given.cores is not None:
-            family.hold(self.server.pid, self._given.cores)
 
     def admin(self) -> psycopg.Connection:
         """A session of the superuser at the database ``postgres``, also where every connection is taken: then those
