@@ -1,4 +1,5 @@
-"""Real servers for the tests: one stack for the session, its database put back to the seeded state for each test."""
+"""Real servers for the tests: one stack for the session, its database put back to the seeded state for each test; and places
+for those that run commands."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from harness.model import Dataset, MongoReplicaSet, PostgresServer, Topology
 from harness.stack.embedded import EmbeddedStack
 from harness.stack.mongo import ReplicaSet
 from harness.stack.postgres import Endpoint
+from tests.integration.command import Place
 
 SCALE = 0.02
 SEED = 1
@@ -64,3 +66,19 @@ def mongo(mongo_stack: EmbeddedStack) -> ReplicaSet:
     mongo_stack.reset()
     assert mongo_stack.mongo is not None
     return mongo_stack.mongo
+
+
+@pytest.fixture
+def place() -> Iterator[Place]:
+    """A place of its own for each test that runs a command; what is left there is ended."""
+    made = Place.make()
+    yield made
+    made.clear()
+
+
+@pytest.fixture(scope="module")
+def shared_place() -> Iterator[Place]:
+    """For a module whose tests look at the same run."""
+    made = Place.make()
+    yield made
+    made.clear()

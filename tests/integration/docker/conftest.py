@@ -15,7 +15,6 @@ from docker.models.containers import Container
 from harness.model import Dataset, PostgresServer, Topology
 from harness.stack.docker import DockerStack, images, recipes
 from harness.stack.docker.images import Image
-from tests.integration.command import Place
 from tests.integration.conftest import SCALE, SEED
 
 MEMORY_BYTES = 512 * 1024**2
@@ -78,11 +77,3 @@ def contained(dataset: Dataset, named: None) -> Iterator[DockerStack]:
     topology = Topology(postgres=asked)
     with DockerStack.up(topology, dataset, scale=SCALE, seed=SEED, say=lambda line: None) as running:
         yield running
-
-
-@pytest.fixture
-def place() -> Iterator[Place]:
-    """A place for the commands of one test."""
-    place = Place.make()
-    yield place
-    place.clear()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,6 @@ from tests.integration.command import Command, Place, ask, until
 
 pytestmark = pytest.mark.docker
 INCIDENT = "small-burst"
-
-
-@pytest.fixture(scope="module")
-def shared_place() -> Iterator[Place]:
-    """A place for this module's run."""
-    place = Place.make()
-    yield place
-    place.clear()
 
 
 @pytest.fixture(scope="module")
