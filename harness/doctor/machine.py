@@ -18,7 +18,7 @@ from harness.doctor.finding import Finding, State
 from harness.load.plan import DEFAULT_CAP
 from harness.settings import DEFAULT_OUT
 from harness.stack import cores
-from harness.stack.embedded.cache import cache_folder
+from harness.stack.cache import cache_folder
 from harness.units import format_value
 
 #: A server with its shared buffers, the load's workers and the harness, at the size that incidents are tuned with.

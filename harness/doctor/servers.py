@@ -11,12 +11,12 @@ from docker.errors import DockerException, ImageNotFound
 
 from harness.doctor.finding import Finding, State
 from harness.errors import FlashcrowdError
+from harness.stack.cache import cache_folder
 from harness.stack.docker import labels
 from harness.stack.docker.images import MONGO, POSTGRES, Wanted
 from harness.stack.embedded import account as accounts
 from harness.stack.embedded import binaries, mongod_program
 from harness.stack.embedded import instance as instances
-from harness.stack.embedded.cache import cache_folder
 from harness.stack.external import addresses, dsn, mongo_uri
 
 ENGINE_S = 5

@@ -12,22 +12,10 @@ from harness.errors import StackError
 from harness.stack import replica_set
 from harness.stack.mongod_options import OPLOG_MB
 
-RECIPE = 1  # to be raised whenever this module puts something else into the files
+#: To be raised whenever this module puts something else into the files.
+MADE_WITH = {"recipe": 1, "oplog": OPLOG_MB}
 DATABASE = "crowd"
 CACHE_BYTES = 512 * 1024**2
-
-
-def made_of(fixture: Fixture, scale: float, seed: int) -> dict[str, object]:
-    """All that seeded files are made of but for the server, as JSON values."""
-    return {
-        "recipe": RECIPE,
-        "module": fixture.module,
-        "version": fixture.version,
-        "files": fixture.fingerprint(),
-        "scale": scale,
-        "seed": seed,
-        "oplog": OPLOG_MB,
-    }
 
 
 def seed_mongod(host: str, fixture: Fixture, *, scale: float, seed: int, last_lines: Callable[[], str]) -> None:

@@ -14,7 +14,8 @@ from psycopg import sql
 from harness.dataset import Fixture
 from harness.errors import StackError
 
-RECIPE = 2  # to be raised whenever this module puts something else into a cluster
+#: To be raised whenever this module puts something else into a cluster.
+MADE_WITH = {"recipe": 2}
 DATABASE = "crowd"
 TEMPLATE = "crowd_template"
 APPLICATION_USER = "app"
@@ -34,18 +35,6 @@ BUILD_SETTINGS = {
 
 #: Gives a new autocommit session of the superuser at a database.
 Connect = Callable[[str], psycopg.Connection]
-
-
-def made_of(fixture: Fixture, scale: float, seed: int) -> dict[str, object]:
-    """All that seeded data is made of but for the server, as JSON values."""
-    return {
-        "recipe": RECIPE,
-        "module": fixture.module,
-        "version": fixture.version,
-        "files": fixture.fingerprint(),
-        "scale": scale,
-        "seed": seed,
-    }
 
 
 def seed_cluster(connect: Connect, fixture: Fixture, *, scale: float, seed: int, last_lines: Callable[[], str]) -> None:

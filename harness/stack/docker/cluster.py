@@ -7,21 +7,19 @@ archive lies the password that its superuser has; a stack gives it another at on
 from __future__ import annotations
 
 import json
-import platform
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.dataset import Fixture
 from harness.errors import StackError
-from harness.stack import seeding
+from harness.stack import cache, seeding
+from harness.stack.cache import Say
 from harness.stack.docker import session
 from harness.stack.docker.container import Allotment, Place, Plan, created
 from harness.stack.docker.images import Image
-from harness.stack.embedded import cache
-from harness.stack.embedded.cache import Say
+from harness.stack.recipe import MACHINE, Recipe
 
 #: Under a folder that is disk of the container's own; the image's own place for it differs between versions.
 VOLUME = "/var/lib/flashcrowd"
@@ -33,25 +31,14 @@ INITDB = "--encoding=UTF8 --no-locale --no-sync"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """All that a seeded cluster is made of."""
+class ClusterRecipe(Recipe):
+    """What a seeded cluster is made of."""
 
-    fixture: Fixture
-    scale: float
-    seed: int
     image: Image
 
-    def made_of(self) -> dict[str, object]:
-        """The same as JSON values; equal recipes give equal clusters."""
-        return {
-            **seeding.made_of(self.fixture, self.scale, self.seed),
-            "image": self.image.id,
-            "machine": f"{platform.system()} {platform.machine()}",
-        }
-
-    def key(self) -> str:
-        """Name of the entry."""
-        return cache.key(self.fixture.module, self.made_of())
+    def made_with(self) -> Mapping[str, object]:
+        """Our seeding, the server, the machine."""
+        return {**seeding.MADE_WITH, **MACHINE, "image": self.image.id}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +58,7 @@ class Cluster:
 
 
 @contextmanager
-def seeded(recipe: Recipe, place: Place, allotment: Allotment, say: Say) -> Iterator[Cluster]:
+def seeded(recipe: ClusterRecipe, place: Place, allotment: Allotment, say: Say) -> Iterator[Cluster]:
     """The seeded cluster, which nobody changes meanwhile; seeds where the cache has none.
 
     :raises StackError: the cache cannot be written, or seeding failed
@@ -81,7 +68,7 @@ def seeded(recipe: Recipe, place: Place, allotment: Allotment, say: Say) -> Iter
         yield Cluster(archive=folder / ARCHIVE, **about)
 
 
-def _build(folder: Path, recipe: Recipe, place: Place, allotment: Allotment, say: Say) -> None:
+def _build(folder: Path, recipe: ClusterRecipe, place: Place, allotment: Allotment, say: Say) -> None:
     say(f"seeding {recipe.fixture.module} at scale {recipe.scale:g} (kept for later runs)")
     folder.mkdir(mode=0o700)
     password = secrets.token_urlsafe(24)

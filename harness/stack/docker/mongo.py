@@ -66,7 +66,7 @@ class DockerMongo:
         :raises StackError: it did not come up
         """
         notes = [*dict.fromkeys(note for one in held for note in one.notes), *replica_set.notes()]
-        recipe = mongo_files.Recipe(fixture=fixture, scale=scale, seed=seed, image=image)
+        recipe = mongo_files.MongoRecipe(fixture=fixture, scale=scale, seed=seed, image=image)
         # Seeding is no part of what is measured: it gets the cores, and all memory.
         unlimited = Allotment(cpus=held[0].cpus, memory_bytes=None, cores=held[0].cores)
         seeded: Path = place.folder / "seeded"

@@ -6,48 +6,36 @@ As for embedded servers they are those of the only member of a set, stopped in o
 
 from __future__ import annotations
 
-import platform
 import tarfile
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.dataset import Fixture
 from harness.errors import StackError
 from harness.model import MongoReplicaSet
-from harness.stack import mongo_seeding, replica_set
+from harness.stack import cache, mongo_seeding, replica_set
+from harness.stack.cache import Say, copy_tree
 from harness.stack.docker.container import Allotment, Place, created
 from harness.stack.docker.images import Image
 from harness.stack.docker.member import DATA, IN_SET, PORT, DockerMember, plan_of
-from harness.stack.embedded import cache
-from harness.stack.embedded.cache import Say, copy_tree
+from harness.stack.recipe import MACHINE, Recipe
 
 SEED_PORT = PORT + 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """All that a member's seeded files are made of."""
+class MongoRecipe(Recipe):
+    """What a member's seeded files are made of."""
 
-    fixture: Fixture
-    scale: float
-    seed: int
     image: Image
 
-    def made_of(self) -> dict[str, object]:
-        """The same as JSON values; equal recipes give equal data."""
-        return {
-            **mongo_seeding.made_of(self.fixture, self.scale, self.seed),
-            "image": self.image.id,
-            "machine": f"{platform.system()} {platform.machine()}",
-        }
-
-    def key(self) -> str:
-        """Name of the entry."""
-        return cache.key(self.fixture.module, self.made_of())
+    def made_with(self) -> Mapping[str, object]:
+        """Our seeding, the server, the machine."""
+        return {**mongo_seeding.MADE_WITH, **MACHINE, "image": self.image.id}
 
 
-def put_into(target: Path, recipe: Recipe, place: Place, allotment: Allotment, say: Say) -> None:
+def put_into(target: Path, recipe: MongoRecipe, place: Place, allotment: Allotment, say: Say) -> None:
     """Put a copy of the seeded files at ``target``; seeds them where the cache has none.
 
     :raises StackError: the cache cannot be written, or seeding failed
@@ -55,7 +43,7 @@ def put_into(target: Path, recipe: Recipe, place: Place, allotment: Allotment, s
     cache.put_into(target, recipe, lambda data: _build(data, recipe, place, allotment, say), say)
 
 
-def _build(data: Path, recipe: Recipe, place: Place, allotment: Allotment, say: Say) -> None:
+def _build(data: Path, recipe: MongoRecipe, place: Place, allotment: Allotment, say: Say) -> None:
     say(f"seeding {recipe.fixture.module} into MongoDB at scale {recipe.scale:g} (kept for later runs)")
     asked = MongoReplicaSet(cache_bytes=mongo_seeding.CACHE_BYTES)
     plan = plan_of("mongo-seed", asked, recipe.image, place, allotment, None, port=SEED_PORT)

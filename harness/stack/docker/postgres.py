@@ -68,7 +68,7 @@ class DockerPostgres:
         """
         passwords = Passwords()
         write_hba(place.folder / "conf", str(place.network.subnet))
-        recipe = clusters.Recipe(fixture=fixture, scale=scale, seed=seed, image=image)
+        recipe = clusters.ClusterRecipe(fixture=fixture, scale=scale, seed=seed, image=image)
         allotment = Allotment(cpus=held[0].cpus, memory_bytes=asked.memory_bytes, cores=held[0].cores)
         with ExitStack() as closing:
             # Seeding is no part of what is measured: it gets the cores, and all memory.

@@ -14,10 +14,10 @@ from pymongo.errors import PyMongoError
 
 from harness.errors import StackError
 from harness.stack import replica_set
+from harness.stack.cache import copy_tree
 from harness.stack.cores import Held
 from harness.stack.embedded import port as ports
 from harness.stack.embedded.account import Account
-from harness.stack.embedded.cache import copy_tree
 from harness.stack.embedded.child import Child
 from harness.stack.embedded.instance import Instance
 from harness.stack.embedded.mongod import LOG, AddressInUse, Mongod

@@ -17,11 +17,11 @@ from typing import Any, Self
 
 from harness.dataset import Fixture
 from harness.model import MongoReplicaSet
-from harness.stack import replica_set
+from harness.stack import cache, replica_set
 from harness.stack.cores import Held
 from harness.stack.embedded import account as accounts
-from harness.stack.embedded import cache, mongo_template
 from harness.stack.embedded import instance as instances
+from harness.stack.embedded import mongo_template
 from harness.stack.embedded import mongod_program as programs
 from harness.stack.embedded import port as ports
 from harness.stack.embedded.member import EmbeddedMember, How
@@ -89,7 +89,7 @@ class EmbeddedMongo:
                 f"its cache is limited to {asked.cache_bytes / 1024**2:,.0f} MiB"
             )
         how = How(program=program, account=account, cache_bytes=asked.cache_bytes, parameters=asked_parameters(asked))
-        recipe = mongo_template.Recipe(fixture=fixture, scale=scale, seed=seed, program=program, account=account)
+        recipe = mongo_template.MongoRecipe(fixture=fixture, scale=scale, seed=seed, program=program, account=account)
         with ExitStack() as closing:
             folders = [closing.enter_context(instances.make(account)) for _ in held]
             seeded = folders[0].folder / SEEDED

@@ -7,51 +7,38 @@ before there is a set, so that the oplog does not hold it a second time.
 
 from __future__ import annotations
 
-import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.dataset import Fixture
 from harness.errors import StackError
-from harness.stack import mongo_seeding, replica_set
-from harness.stack.embedded import cache
+from harness.stack import cache, mongo_seeding, replica_set
+from harness.stack.cache import Say, copy_tree
 from harness.stack.embedded import instance as instances
 from harness.stack.embedded import port as ports
 from harness.stack.embedded.account import Account
-from harness.stack.embedded.cache import Say, copy_tree
 from harness.stack.embedded.instance import Instance
 from harness.stack.embedded.mongod import AddressInUse, Mongod, last_lines
 from harness.stack.embedded.mongod_program import MongodProgram
+from harness.stack.recipe import MACHINE, Recipe
 
 PORTS_TRIED = 5
 _STOP_S = 60.0  # a large dataset's last checkpoint on a slow disk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """All that a member's seeded files are made of."""
+class MongoRecipe(Recipe):
+    """What a member's seeded files are made of."""
 
-    fixture: Fixture
-    scale: float
-    seed: int
     program: MongodProgram
     account: Account
 
-    def made_of(self) -> dict[str, object]:
-        """The same as JSON values; equal recipes give equal data."""
-        return {
-            **mongo_seeding.made_of(self.fixture, self.scale, self.seed),
-            "mongod": self.program.version,
-            "machine": f"{platform.system()} {platform.machine()}",
-        }
-
-    def key(self) -> str:
-        """Name of the entry."""
-        return cache.key(self.fixture.module, self.made_of())
+    def made_with(self) -> Mapping[str, object]:
+        """Our seeding, the server, the machine."""
+        return {**mongo_seeding.MADE_WITH, **MACHINE, "mongod": self.program.version}
 
 
-def put_into(target: Path, recipe: Recipe, say: Say) -> None:
+def put_into(target: Path, recipe: MongoRecipe, say: Say) -> None:
     """Put a copy of the seeded files at ``target``, owned by the server's account; seeds them where the cache has none.
 
     :raises StackError: the cache cannot be written, or seeding failed
@@ -61,7 +48,7 @@ def put_into(target: Path, recipe: Recipe, say: Say) -> None:
     target.chmod(0o700)
 
 
-def _build(data: Path, recipe: Recipe, say: Say) -> None:
+def _build(data: Path, recipe: MongoRecipe, say: Say) -> None:
     say(f"seeding {recipe.fixture.module} into MongoDB at scale {recipe.scale:g} (kept for later runs)")
     with instances.make(recipe.account) as instance:
         instance.data.mkdir(mode=0o700)
@@ -75,7 +62,7 @@ def _build(data: Path, recipe: Recipe, say: Say) -> None:
 
 
 def _with_mongod(
-    instance: Instance, recipe: Recipe, name: str | None, act: Callable[[str, Callable[[], None]], None]
+    instance: Instance, recipe: MongoRecipe, name: str | None, act: Callable[[str, Callable[[], None]], None]
 ) -> None:
     """Do something with a mongod on the files, then stop it in order."""
     mongod, host = _started(instance, recipe, name)
@@ -89,7 +76,7 @@ def _with_mongod(
         mongod.kill()
 
 
-def _started(instance: Instance, recipe: Recipe, name: str | None) -> tuple[Mongod, str]:
+def _started(instance: Instance, recipe: MongoRecipe, name: str | None) -> tuple[Mongod, str]:
     for _ in range(PORTS_TRIED):
         port = ports.lasting()
         mongod = Mongod.launch(
@@ -113,7 +100,7 @@ def _started(instance: Instance, recipe: Recipe, name: str | None) -> tuple[Mong
     raise StackError(f"{PORTS_TRIED} ports were free and then taken, one after the other")
 
 
-def _seed(host: str, recipe: Recipe, instance: Instance) -> None:
+def _seed(host: str, recipe: MongoRecipe, instance: Instance) -> None:
     mongo_seeding.seed_mongod(
         host, recipe.fixture, scale=recipe.scale, seed=recipe.seed, last_lines=lambda: last_lines(instance.log)
     )

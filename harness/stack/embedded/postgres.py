@@ -20,13 +20,13 @@ import psycopg
 from harness.dataset import Fixture
 from harness.errors import StackError
 from harness.model import PostgresServer
-from harness.stack import cores
+from harness.stack import cache, cores
 from harness.stack.cores import Held
 from harness.stack.embedded import account as accounts
 from harness.stack.embedded import binaries as programs
-from harness.stack.embedded import cache, template
 from harness.stack.embedded import instance as instances
 from harness.stack.embedded import port as ports
+from harness.stack.embedded import template
 from harness.stack.embedded.node import Node, Program
 from harness.stack.embedded.replica import ReplicaMaker
 from harness.stack.postgres import Endpoint
@@ -73,7 +73,7 @@ class EmbeddedPostgres:
             notes.append(NO_STATEMENTS)
         if asked.memory_bytes is not None:
             notes.append("its memory is not limited as the incident asks: that needs --stack docker")
-        recipe = template.Recipe(fixture=fixture, scale=scale, seed=seed, binaries=binaries, account=account)
+        recipe = template.ClusterRecipe(fixture=fixture, scale=scale, seed=seed, binaries=binaries, account=account)
         program = Program(binaries=binaries, account=account)
         primary = Node(name="postgres", role=Role.WRITER, program=program, held=held[0], notes=tuple(notes))
         maker = ReplicaMaker(primary=primary, settings={**asked.settings, **asked.replica_settings})

@@ -5,50 +5,38 @@ What a cluster is made of: the dataset's module, version and files, scale, seed 
 
 from __future__ import annotations
 
-import platform
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.dataset import Fixture
 from harness.errors import StackError
-from harness.stack import seeding
-from harness.stack.embedded import cache
+from harness.stack import cache, seeding
+from harness.stack.cache import Say, copy_tree
 from harness.stack.embedded import instance as instances
 from harness.stack.embedded import port as ports
 from harness.stack.embedded import server as servers
 from harness.stack.embedded.account import Account
 from harness.stack.embedded.binaries import Binaries
-from harness.stack.embedded.cache import Say, copy_tree
 from harness.stack.embedded.instance import Instance
+from harness.stack.recipe import MACHINE, Recipe
 
 INITDB_S = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """All that a seeded cluster is made of."""
+class ClusterRecipe(Recipe):
+    """What a seeded cluster is made of."""
 
-    fixture: Fixture
-    scale: float
-    seed: int
     binaries: Binaries
     account: Account
 
-    def made_of(self) -> dict[str, object]:
-        """The same as JSON values; equal recipes give equal clusters."""
-        return {
-            **seeding.made_of(self.fixture, self.scale, self.seed),
-            "postgres": self.binaries.version,
-            "machine": f"{platform.system()} {platform.machine()}",
-        }
-
-    def key(self) -> str:
-        """Name of the entry."""
-        return cache.key(self.fixture.module, self.made_of())
+    def made_with(self) -> Mapping[str, object]:
+        """Our seeding, the server, the machine."""
+        return {**seeding.MADE_WITH, **MACHINE, "postgres": self.binaries.version}
 
 
-def put_into(target: Path, recipe: Recipe, say: Say) -> None:
+def put_into(target: Path, recipe: ClusterRecipe, say: Say) -> None:
     """Put a copy of the seeded cluster at ``target``, owned by the server's account; seeds it where the cache has none.
 
     :raises StackError: the cache cannot be written, or seeding failed
@@ -58,7 +46,7 @@ def put_into(target: Path, recipe: Recipe, say: Say) -> None:
     target.chmod(0o700)
 
 
-def _build(data: Path, recipe: Recipe, say: Say) -> None:
+def _build(data: Path, recipe: ClusterRecipe, say: Say) -> None:
     say(f"seeding {recipe.fixture.module} at scale {recipe.scale:g} (kept for later runs)")
     with instances.make(recipe.account) as instance:
         _initialise(instance, recipe)
@@ -81,7 +69,7 @@ def _build(data: Path, recipe: Recipe, say: Say) -> None:
         copy_tree(instance.data, data)
 
 
-def _initialise(instance: Instance, recipe: Recipe) -> None:
+def _initialise(instance: Instance, recipe: ClusterRecipe) -> None:
     command = [recipe.binaries.program("initdb"), "-D", str(instance.data), "-U", seeding.SUPERUSER]
     # Trust: it listens on loopback only. No locale: the same order of texts on every system.
     command += ["--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync"]

@@ -12,13 +12,12 @@ by that as ours.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from bson import json_util
@@ -29,11 +28,11 @@ from pymongo.errors import OperationFailure, PyMongoError
 from harness.dataset import Document, Documents, Fixture
 from harness.errors import StackError
 from harness.model import MongoReplicaSet
-from harness.stack import seeding
 from harness.stack.external import mongo_marker
 from harness.stack.external.mongo_marker import PREFIX
 from harness.stack.external.mongo_uri import MongoAddress
 from harness.stack.mongo import Member, ReplicaSet
+from harness.stack.recipe import Recipe
 
 APPLICATION_NAME = "flashcrowd-stack"
 #: The probes leave connections of this name out of their figures.
@@ -42,7 +41,8 @@ SELECT_S = 10.0
 FOLLOW_S = 60.0
 LEAVE_S = 3.0  # a connection that was closed just now is still listed
 _LOOK_AGAIN_S = 0.05
-RECIPE = 1  # to be raised whenever this module puts something else into a database
+#: To be raised whenever this module puts something else into a database.
+MADE_WITH = {"external": 1}
 RECIPES = f"{PREFIX}recipe"
 _ID = "recipe"
 _UNAUTHORIZED = 13
@@ -53,19 +53,25 @@ NOT_MEASURED = "servers of one's own: CPU and memory of the members are not meas
 Client = MongoClient[Document]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectionsRecipe(Recipe):
+    """What the data in a replica set of one's own is made of; which members hold it makes no difference."""
+
+    def made_with(self) -> Mapping[str, object]:
+        """Our seeding."""
+        return MADE_WITH
+
+
 class ExternalMongo:
     """A replica set that is there already; made by :meth:`up`.
 
     :ivar replica_set: where its members are, at the database that is loaded
     """
 
-    def __init__(
-        self, replica_set: ReplicaSet, fixture: Fixture, scale: float, seed: int, say: Callable[[str], None]
-    ) -> None:
+    def __init__(self, replica_set: ReplicaSet, recipe: CollectionsRecipe, say: Callable[[str], None]) -> None:
         self.replica_set = replica_set
-        self._fixture, self._scale, self._seed, self._say = fixture, scale, seed, say
-        made_of = {**seeding.made_of(fixture, scale, seed), "external": RECIPE}
-        self._key = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
+        self._recipe, self._say = recipe, say
+        self._key = recipe.digest()
 
     @classmethod
     @contextmanager
@@ -90,7 +96,9 @@ class ExternalMongo:
             refuse_foreign(database, address.shown)
             _check_privileges(client, found)
         notes = [NOT_MEASURED, *address.notes, *_differing(asked, found)]
-        server = cls(replace(found, notes=tuple(notes)), fixture, scale, seed, say)
+        server = cls(
+            replace(found, notes=tuple(notes)), CollectionsRecipe(fixture=fixture, scale=scale, seed=seed), say
+        )
         with _alone(found, address.shown):
             server.reset()
             for note in notes:
@@ -125,17 +133,17 @@ class ExternalMongo:
 
     def _seed_into(self, database: Documents) -> None:
         begun = time.monotonic()
-        self._say(f"seeding {self._fixture.module} into MongoDB at scale {self._scale:g}")
+        self._say(f"seeding {self._recipe.fixture.module} into MongoDB at scale {self._recipe.scale:g}")
         recipes = database[RECIPES].with_options(write_concern=WriteConcern(w="majority"))
         recipes.replace_one({"_id": _ID}, {"collections": None}, upsert=True)
         # Nobody's were there when the stack came up, so all that are there now were made by a seeding or on our watch.
         for name in _held(database):
             database.drop_collection(name)
         quick = database.client.get_database(database.name, write_concern=WriteConcern(w=1))
-        self._fixture.seed_mongo(quick, self._scale, self._seed)
+        self._recipe.fixture.seed_mongo(quick, self._recipe.scale, self._recipe.seed)
         recipe = {"key": self._key, "collections": _held(database), "state": _state_of(database)}
         recipes.replace_one({"_id": _ID}, recipe)
-        self._say(f"seeded {self._fixture.module} into MongoDB in {time.monotonic() - begun:.1f} s")
+        self._say(f"seeded {self._recipe.fixture.module} into MongoDB in {time.monotonic() - begun:.1f} s")
 
     def _await_followers(self, database: Documents) -> None:
         """Until every member has all of it."""

@@ -23,7 +23,7 @@ from harness.stack.external import marker, objects, privileges, seeding
 from harness.stack.external.copies import MAINTENANCE, Copies
 from harness.stack.external.dsn import PostgresAddress
 from harness.stack.external.objects import Object
-from harness.stack.external.seeding import Recipe
+from harness.stack.external.seeding import DatabaseRecipe
 from harness.stack.external.session import one, session
 from harness.stack.postgres import Endpoint
 
@@ -52,7 +52,7 @@ class ExternalPostgres:
         *,
         endpoint: Endpoint,
         replicas: tuple[Endpoint, ...],
-        recipe: Recipe,
+        recipe: DatabaseRecipe,
         copies: Copies | None,
         kept: frozenset[Object],
         settings: dict[str, str],
@@ -79,7 +79,7 @@ class ExternalPostgres:
 
         :raises StackError: it may not be used, or cannot be
         """
-        recipe = Recipe(fixture=fixture, scale=scale, seed=seed)
+        recipe = DatabaseRecipe(fixture=fixture, scale=scale, seed=seed)
         endpoint = endpoint_of(address, name="postgres")
         with ExitStack() as held:
             with session(endpoint) as connection:
@@ -113,7 +113,7 @@ class ExternalPostgres:
 
     def seed(self) -> None:
         """Have the seeded data, and the copy of it where one is kept; nothing happens where all is there."""
-        key = self._recipe.key()
+        key = self._recipe.digest()
         if self._copies is None:
             self._seed_here()
         elif self._copies.key() != key:
@@ -152,7 +152,7 @@ class ExternalPostgres:
 
     def _seed_here(self) -> None:
         with session(self.endpoint, application_name=UNCOUNTED) as connection:
-            if seeding.untouched(connection, self._recipe.key()):
+            if seeding.untouched(connection, self._recipe.digest()):
                 return
             _end_sessions(connection)
             # Whatever came since the stack was up was made by what ran on it.

@@ -6,21 +6,19 @@ first, and what tells the dataset's tables from somebody's.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import psycopg
 
-from harness.dataset import Fixture
 from harness.errors import StackError
-from harness.stack import seeding
 from harness.stack.external.marker import SCHEMA
 from harness.stack.external.objects import Object, drop, held
+from harness.stack.recipe import Recipe
 
-RECIPE = 1  # to be raised whenever this module puts something else into a database
+#: To be raised whenever this module puts something else into a database.
+MADE_WITH = {"external": 1}
 LOCK_S = 30  # for the tables to be dropped; sessions that may be ended have been
 SEEDED = f"{SCHEMA}.seeded"
 RECIPES = f"{SCHEMA}.recipe"
@@ -29,17 +27,12 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """All that the seeded data is made of."""
+class DatabaseRecipe(Recipe):
+    """What the data in a database of one's own is made of; which server holds it makes no difference."""
 
-    fixture: Fixture
-    scale: float
-    seed: int
-
-    def key(self) -> str:
-        """Equal recipes, equal data."""
-        made_of = {**seeding.made_of(self.fixture, self.scale, self.seed), "external": RECIPE}
-        return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
+    def made_with(self) -> Mapping[str, object]:
+        """Our seeding."""
+        return MADE_WITH
 
 
 def recorded(connection: psycopg.Connection) -> frozenset[Object]:
@@ -66,7 +59,7 @@ def untouched(connection: psycopg.Connection, key: str) -> bool:
     return row is not None and bool(row[0])
 
 
-def seed(connection: psycopg.Connection, recipe: Recipe, doomed: frozenset[Object], say: Say) -> None:
+def seed(connection: psycopg.Connection, recipe: DatabaseRecipe, doomed: frozenset[Object], say: Say) -> None:
     """Drop ``doomed``, seed, and record what was made.
 
     :raises StackError: the role lacks a privilege, somebody holds a lock, or the seeding failed
@@ -85,7 +78,7 @@ def seed(connection: psycopg.Connection, recipe: Recipe, doomed: frozenset[Objec
         connection.commit()
         connection.autocommit = True
         _vacuum(connection, made)
-        _note_recipe(connection, recipe.key())
+        _note_recipe(connection, recipe.digest())
     except psycopg.errors.InsufficientPrivilege as error:
         role, database = connection.info.user, connection.info.dbname
         raise StackError(

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.stack.embedded import EmbeddedStack, cache
+from harness.stack import cache
+from harness.stack.embedded import EmbeddedStack
 from harness.stack.embedded import account as accounts
 from harness.stack.embedded import binaries as programs
 from harness.stack.embedded import instance as instances

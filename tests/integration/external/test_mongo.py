@@ -22,10 +22,10 @@ from harness.clock import Origin
 from harness.errors import Exit, StackError
 from harness.model import Dataset, MongoReplicaSet, Topology
 from harness.probes.mongo import mongo_probes
-from harness.stack import processes
+from harness.stack import cache, processes
 from harness.stack.embedded import account as accounts
-from harness.stack.embedded import cache, mongod_program
 from harness.stack.embedded import instance as instances
+from harness.stack.embedded import mongod_program
 from harness.stack.embedded import port as ports
 from harness.stack.external import ExternalStack
 from harness.stack.mongo import Member, ReplicaSet

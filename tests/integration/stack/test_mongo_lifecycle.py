@@ -187,7 +187,7 @@ def test_a_failing_seed_leaves_nothing(instances_left: Left, tmp_path: Path) -> 
         database.command("noSuchCommand")
 
     account = accounts.for_servers()
-    recipe = mongo_template.Recipe(
+    recipe = mongo_template.MongoRecipe(
         fixture=replace(datasets.load(PLAYERS, Topology(postgres=None, mongo=MongoReplicaSet())), seed_mongo=seed),
         scale=0.5,
         seed=99,

@@ -13,8 +13,8 @@ import pytest
 from harness import dataset as datasets
 from harness.errors import StackError
 from harness.model import Dataset, Topology
-from harness.stack import seeding
-from harness.stack.embedded import EmbeddedStack, cache, template
+from harness.stack import cache, seeding
+from harness.stack.embedded import EmbeddedStack, template
 from harness.stack.embedded import account as accounts
 from harness.stack.embedded import binaries as programs
 from harness.stack.embedded import instance as instances
@@ -26,10 +26,10 @@ pytestmark = [pytest.mark.server, pytest.mark.usefixtures("place")]
 
 
 @pytest.fixture
-def recipe(collectibles: Dataset) -> template.Recipe:
+def recipe(collectibles: Dataset) -> template.ClusterRecipe:
     """What the tests' cluster is made of."""
     account = accounts.for_servers()
-    return template.Recipe(
+    return template.ClusterRecipe(
         fixture=datasets.load(collectibles),
         scale=0.001,
         seed=1,
@@ -39,7 +39,7 @@ def recipe(collectibles: Dataset) -> template.Recipe:
 
 
 @pytest.fixture
-def seedings(tmp_path: Path, recipe: template.Recipe, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+def seedings(tmp_path: Path, recipe: template.ClusterRecipe, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     """Takes a cluster from a cache of the test's own, as a run would; gives how many were seeded for it."""
     return _seedings(tmp_path / "cache", recipe, monkeypatch)
 
@@ -52,10 +52,10 @@ def kept_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "cache"
 
 
-def _seedings(cache: Path, recipe: template.Recipe, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+def _seedings(cache: Path, recipe: template.ClusterRecipe, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     monkeypatch.setenv("FLASHCROWD_CACHE", str(cache))
 
-    def take(of: template.Recipe = recipe) -> int:
+    def take(of: template.ClusterRecipe = recipe) -> int:
         said: list[str] = []
         with instances.make(of.account) as instance:
             template.put_into(instance.data, of, said.append)
@@ -66,8 +66,8 @@ def _seedings(cache: Path, recipe: template.Recipe, monkeypatch: pytest.MonkeyPa
     return take
 
 
-def entry(recipe: template.Recipe) -> Path:
-    return cache.cache_folder() / "clusters" / recipe.key()
+def entry(recipe: template.ClusterRecipe) -> Path:
+    return cache.cache_folder() / "clusters" / cache.key(recipe)
 
 
 def _truncate(folder: Path) -> None:
@@ -121,7 +121,7 @@ def test_seeded_once(seedings: Callable[..., int]) -> None:
     ids=lambda damage: damage.__name__.strip("_"),
 )
 def test_a_damaged_entry_is_made_anew(
-    damage: Callable[[Path], None], kept_cache: Path, recipe: template.Recipe, monkeypatch: pytest.MonkeyPatch
+    damage: Callable[[Path], None], kept_cache: Path, recipe: template.ClusterRecipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seedings = _seedings(kept_cache, recipe, monkeypatch)
     if not entry(recipe).exists():
@@ -150,7 +150,7 @@ def test_a_damaged_entry_still_gives_a_working_stack(
 
 
 def test_what_a_killed_build_left_is_neither_used_nor_kept(
-    seedings: Callable[..., int], recipe: template.Recipe
+    seedings: Callable[..., int], recipe: template.ClusterRecipe
 ) -> None:
     half = entry(recipe).with_name(entry(recipe).name + cache.PART)
     abandoned = half.with_name("another-dataset" + cache.PART)
@@ -161,7 +161,7 @@ def test_what_a_killed_build_left_is_neither_used_nor_kept(
     assert not abandoned.exists()
 
 
-def test_whatever_a_cluster_is_made_of_names_it(recipe: template.Recipe, tmp_path: Path) -> None:
+def test_whatever_a_cluster_is_made_of_names_it(recipe: template.ClusterRecipe, tmp_path: Path) -> None:
     (tmp_path / "__init__.py").write_text("# other files")
     others = [
         replace(recipe, seed=2),
@@ -171,12 +171,12 @@ def test_whatever_a_cluster_is_made_of_names_it(recipe: template.Recipe, tmp_pat
         replace(recipe, fixture=replace(recipe.fixture, folder=tmp_path)),
         replace(recipe, binaries=replace(recipe.binaries, version="postgres (PostgreSQL) 18.7")),
     ]
-    assert len({of.key() for of in (recipe, *others)}) == 1 + len(others)
-    assert replace(recipe).key() == recipe.key()
+    assert len({of.digest() for of in (recipe, *others)}) == 1 + len(others)
+    assert replace(recipe).digest() == recipe.digest()
 
 
 def test_the_least_recently_used_go(
-    seedings: Callable[..., int], recipe: template.Recipe, monkeypatch: pytest.MonkeyPatch
+    seedings: Callable[..., int], recipe: template.ClusterRecipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cache, "KEPT", 2)
     second, third = replace(recipe, seed=2), replace(recipe, seed=3)
@@ -185,7 +185,7 @@ def test_the_least_recently_used_go(
 
 
 def test_a_failing_seed_leaves_no_entry_and_no_server(
-    seedings: Callable[..., int], recipe: template.Recipe, place: Path
+    seedings: Callable[..., int], recipe: template.ClusterRecipe, place: Path
 ) -> None:
     def seed(connection: object, scale: float, seed: int) -> None:
         connection.execute("CREATE TABLE collectors (id no_such_type)")  # type: ignore[attr-defined]
@@ -199,7 +199,7 @@ def test_a_failing_seed_leaves_no_entry_and_no_server(
 
 
 def test_a_cache_that_cannot_be_written_is_named(
-    recipe: template.Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recipe: template.ClusterRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("not a folder")
     monkeypatch.setenv("FLASHCROWD_CACHE", str(tmp_path / "file"))
@@ -218,7 +218,9 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cache.cache_folder() == Path("/elsewhere")
 
 
-def test_a_cluster_is_stopped_cleanly_before_it_is_kept(seedings: Callable[..., int], recipe: template.Recipe) -> None:
+def test_a_cluster_is_stopped_cleanly_before_it_is_kept(
+    seedings: Callable[..., int], recipe: template.ClusterRecipe
+) -> None:
     assert seedings() == 1
     assert not (entry(recipe) / "data" / "postmaster.pid").exists()
     with instances.make(recipe.account) as instance:

@@ -8,20 +8,20 @@ entry lets two runs at once make it once.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 import platform
 import shutil
 import subprocess
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO
 
 from harness.errors import StackError
+from harness.stack.recipe import Recipe
 
 KEPT = 8  # entries; beyond them the one least recently used goes. A full-size dataset has 200 MB
 MANIFEST = "manifest.json"
@@ -30,20 +30,9 @@ PART = ".part"
 Say = Callable[[str], None]
 
 
-class Recipe(Protocol):
-    """All that a seeded data folder is made of."""
-
-    def made_of(self) -> dict[str, object]:
-        """The same as JSON values; equal recipes give equal folders."""
-
-    def key(self) -> str:
-        """Name of the entry."""
-
-
-def key(module: str, made_of: Mapping[str, object]) -> str:
+def key(recipe: Recipe) -> str:
     """Name of an entry: the dataset's, and a digest of all that it is made of."""
-    text = json.dumps(made_of, sort_keys=True)
-    return f"{module.rpartition('.')[2]}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    return f"{recipe.fixture.module.rpartition('.')[2]}-{recipe.digest()[:16]}"
 
 
 def cache_folder() -> Path:
@@ -75,7 +64,7 @@ def held(recipe: Recipe, build: Callable[[Path], None], say: Say) -> Iterator[Pa
     clusters = cache_folder() / "clusters"
     try:
         clusters.mkdir(parents=True, exist_ok=True)
-        entry = clusters / recipe.key()
+        entry = clusters / key(recipe)
         with _locked(entry, say):
             damage = _damage(entry)
             if damage is not None:
