@@ -7,6 +7,7 @@ replica_set.py  makes a set of running mongods
 node.py       a PostgreSQL that we started, as resets and replicas need it
 logs.py       what a server logged since a mark
 replica.py    a streaming replica; replicas.py: all of a primary
+replicated.py  primary and replicas: what is asked of them, and their reset
 embedded/     servers as child processes; docker/: in containers; external/: one's own
 cores.py      which cores the servers and which the load get
 processes.py  which processes belong to a data folder

@@ -49,5 +49,27 @@ class Node(Protocol):
         :raises StackError: it does not come back
         """
 
+    def end_sessions(self) -> None:
+        """End the sessions at the load's database without a session of one's own.
+
+        :raises StackError: it does not come back, where that takes a restart
+        """
+
     def discard(self) -> None:
         """End it without regard for what it holds, and remove all that it has; a second call does nothing."""
+
+
+def make_room(node: Node) -> None:
+    """Where superusers filled even the connections that are reserved for them, end the sessions at the load's database: at
+    a reset they are to be ended anyway.
+
+    :raises psycopg.OperationalError: it takes no session for another reason
+    :raises StackError: it does not come back
+    """
+    try:
+        node.admin().close()
+    except psycopg.OperationalError as error:
+        # A refusal while connecting has no SQLSTATE in libpq, only its words.
+        if "too many clients" not in str(error) and "connection slots" not in str(error):
+            raise
+        node.end_sessions()

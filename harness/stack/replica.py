@@ -14,7 +14,7 @@ import psycopg
 
 from harness.errors import StackError
 from harness.stack.cores import Held
-from harness.stack.node import Node
+from harness.stack.node import Node, make_room
 from harness.stack.postgres import Endpoint
 from harness.stack.seeding import DATABASE, RESET_S, SUPERUSER, forget_statements
 from harness.stack.stack import Stage
@@ -102,6 +102,7 @@ class Replica(Generic[N]):
                 self._free_slot(admin)
         self.node.revive()
         try:
+            make_room(self.node)
             with self.node.admin() as admin:
                 if not _value(admin, "SELECT pg_is_in_recovery()"):
                     raise StackError(f"{self.node.name} was promoted: it follows nobody")

@@ -77,6 +77,11 @@ class Node(DockerServer):
         """
         return session.connect(self.container, self._passwords.superuser, database)
 
+    def end_sessions(self) -> None:
+        """Start it anew: from outside, a session in a container cannot be ended alone everywhere."""
+        self.stop()
+        self.start()
+
     def _read_endpoint(self) -> Endpoint:
         with self.admin(DATABASE) as connection:
             row = connection.execute(

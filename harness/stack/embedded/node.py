@@ -165,20 +165,15 @@ class Node(Child):
             self.resume()
 
     def admin(self) -> psycopg.Connection:
-        """A session of the superuser at the database ``postgres``, also where every connection is taken: then those
-        of the load's database are ended.
+        """A new autocommit session of the superuser at the database ``postgres``.
 
         :raises psycopg.OperationalError: the server does not take it
         """
-        try:
-            return self.server.connect("postgres")
-        except psycopg.OperationalError as error:
-            # A refusal while connecting has no SQLSTATE in libpq, only its words.
-            if "too many clients" not in str(error) and "connection slots" not in str(error):
-                raise
-        # Superusers filled even the reserved connections. They are to be ended anyway: end them from outside.
-        processes.end(self._sessions(), number=signal.SIGTERM, limit_s=10.0)
         return self.server.connect("postgres")
+
+    def end_sessions(self) -> None:
+        """End the processes of the sessions at the load's database."""
+        processes.end(self._sessions(), number=signal.SIGTERM, limit_s=10.0)
 
     def discard(self) -> None:
         """End it without regard for what it holds, and remove its folder; a second call does nothing."""

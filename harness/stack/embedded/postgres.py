@@ -12,13 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, Self
-
-import psycopg
+from typing import Self
 
 from harness.dataset import Fixture
-from harness.errors import StackError
 from harness.model import PostgresServer
 from harness.stack import cache, cores
 from harness.stack.cores import Held
@@ -29,23 +25,15 @@ from harness.stack.embedded import port as ports
 from harness.stack.embedded import template
 from harness.stack.embedded.node import Node, Program
 from harness.stack.embedded.replica import ReplicaMaker
-from harness.stack.postgres import Endpoint
-from harness.stack.postgres_settings import NO_STATEMENTS, settings_in_force
+from harness.stack.postgres_settings import NO_STATEMENTS
 from harness.stack.replica import BACKUP
 from harness.stack.replicas import Replicas
-from harness.stack.seeding import reset_database
+from harness.stack.replicated import ReplicatedPostgres
 from harness.stack.stack import Role
 
 
-class EmbeddedPostgres:
+class EmbeddedPostgres(ReplicatedPostgres[Node]):
     """A running PostgreSQL and its replicas; made by :meth:`up`."""
-
-    def __init__(self, primary: Node, replicas: Replicas[Node], asked: PostgresServer) -> None:
-        self._primary = primary
-        self._replicas = replicas
-        self._replica_settings = dict(asked.replica_settings)
-        with primary.admin() as admin:
-            self._settings = settings_in_force(admin)
 
     @classmethod
     @contextmanager
@@ -95,55 +83,12 @@ class EmbeddedPostgres:
             finally:
                 primary.close()
 
-    @property
-    def endpoint(self) -> Endpoint:
-        """The primary, at the database that the dataset was seeded into."""
-        return self._primary.endpoint
-
-    @property
-    def replicas(self) -> tuple[Endpoint, ...]:
-        """Those that take reads now."""
-        return tuple(node.endpoint for node in self._replicas.nodes if not node.down_on_purpose and node.lives)
-
-    @property
-    def nodes(self) -> tuple[Node, ...]:
-        """The primary and its replicas, running or not."""
-        return (self._primary, *self._replicas.nodes)
-
     def why_not(self, action: str) -> str | None:
         """Why it cannot do ``add_replica``; None if it can."""
         binaries = self._primary.program.binaries
         if action != "add_replica" or (binaries.folder / BACKUP).is_file():
             return None
         return f"{binaries.folder} has no {BACKUP}, which a replica is made with: name another PostgreSQL by {programs.FORCED}"
-
-    def add_replica(self) -> Node:
-        """Bring up one more replica; returns when it takes reads.
-
-        :raises StackError: it did not come up
-        """
-        return self._replicas.add()
-
-    def reset(self) -> None:
-        """Put the database back to exactly the seeded state on all servers; sessions still connected to it are ended.
-
-        Servers that are down or paused run again, replicas that were added are gone. The statistics of statements start
-        anew, and so does what :meth:`save_logs` saves. A session that stays connected to another database of the primary is
-        left alone.
-
-        :raises StackError: a server does not do it
-        """
-        try:
-            if self._primary.down_on_purpose or self._primary.lives:
-                self._primary.revive()
-            self._replicas.ready_for_reset()
-            with self._primary.admin() as admin:
-                reset_database(admin)
-        except psycopg.Error as error:
-            said = self._primary.how_it_died() or self._primary.last_lines()
-            raise StackError(f"the database could not be reset: {error}{said}") from error
-        self._primary.logs.mark()
-        self._replicas.follow_reset()
 
     def check_alive(self) -> str | None:
         """None while all live that are not down on purpose, else how one died: exit status and last log lines."""
@@ -154,32 +99,8 @@ class EmbeddedPostgres:
                 return f"{node.name}: {died}"
         return None
 
-    def save_logs(self, folder: Path) -> None:
-        """Copy what the servers logged since the last reset into ``folder``, which is made where it is missing; what
-        replicas logged into a folder of each in it."""
-        self._primary.logs.save(folder)
-        for node in self.nodes[1:]:
-            node.logs.save(folder / node.name)
-
-    def describe(self) -> dict[str, Any]:
-        """The object ``stack.postgres`` of run.json."""
-        endpoint = self.endpoint
-        return {
-            "version": endpoint.version,
-            "version_num": endpoint.version_num,
-            "settings": dict(self._settings),
-            **_allotment(endpoint),
-            "replicas": [
-                {"name": node.name, "settings": self._replica_settings, **_allotment(node.endpoint)}
-                for node in self.nodes[1:]
-            ],
-        }
-
-
-def _allotment(endpoint: Endpoint) -> dict[str, Any]:
-    return {
-        "cpus": endpoint.cpus,
-        "cores": None if endpoint.cores is None else list(endpoint.cores),
-        "max_connections": endpoint.max_connections,
-        "notes": list(endpoint.notes),
-    }
+    def _revive_primary(self) -> None:
+        if (
+            self._primary.down_on_purpose or self._primary.lives
+        ):  # one that died by itself is not brought back in silence
+            super()._revive_primary()

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -295,6 +296,18 @@ def test_a_query_on_a_replica_does_not_hold_a_reset_up(stack: EmbeddedStack) -> 
         with pytest.raises(psycopg.OperationalError):
             session.execute("SELECT 1")
     assert follows(stack, replica(stack, "postgres-replica-1"))
+
+
+def test_a_replica_that_superusers_filled_is_emptied_and_kept(stack: EmbeddedStack) -> None:
+    endpoint = replica(stack, "postgres-replica-1")
+    with ExitStack() as held:
+        with pytest.raises(psycopg.OperationalError, match="too many clients"):
+            for _ in range(endpoint.max_connections + 1):
+                held.callback(psycopg.connect(endpoint.dsn()).close)
+        stack.reset()
+    back = replica(stack, "postgres-replica-1")
+    assert back.postmaster_pid == endpoint.postmaster_pid, "it needed not be made anew"
+    assert follows(stack, back)
 
 
 def test_logs_of_a_replica_are_saved_in_a_folder_of_its_own(stack: EmbeddedStack, tmp_path: Path) -> None:

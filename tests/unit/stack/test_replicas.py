@@ -48,6 +48,8 @@ class PlayedNode:
 
     def revive(self) -> None: ...
 
+    def end_sessions(self) -> None: ...
+
     def discard(self) -> None:
         self.discarded = True
         if self.cannot_be_removed:
