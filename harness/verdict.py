@@ -15,7 +15,8 @@ from harness.criteria import parse
 from harness.deadlocks import count_deadlocks
 from harness.errors import Exit, UsageError
 from harness.evaluation import evaluate
-from harness.model import Expect, Finding, Invariant, Status, VariantVerdict, Verdict
+from harness.model import Criterion, Expect, Finding, Invariant, Status, VariantVerdict, Verdict
+from harness.neighbours import neighbours
 from harness.record import format as layout
 from harness.record.actions import deeds
 from harness.record.reader import Run
@@ -40,8 +41,8 @@ def judge(run: Run) -> VariantVerdict:
             f"the three counts of deadlocks disagree: clients were told of {deadlocks.client}, the server's log has "
             f"{deadlocks.log}, its counter gained {deadlocks.counter}, and all must be equal; compare deadlocks.jsonl with failures-*.jsonl"
         )
-    symptoms = _findings(run, "symptoms")
-    thresholds = _findings(run, "thresholds")
+    judged = {what: _findings(run, what) for what in ("symptoms", "thresholds")}
+    symptoms, thresholds = (tuple(finding for _, finding in found) for found in judged.values())
     invariants = _invariants(run)
     return VariantVerdict(
         variant=run.meta["variant"]["name"],
@@ -53,6 +54,7 @@ def judge(run: Run) -> VariantVerdict:
         invariants=invariants,
         deadlocks=deadlocks,
         status=_status(expect, not reasons, symptoms, thresholds, invariants),
+        notes=neighbours(run, [*judged["symptoms"], *judged["thresholds"]]),
     )
 
 
@@ -97,7 +99,7 @@ def to_json(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _findings(run: Run, what: str) -> tuple[Finding, ...]:
+def _findings(run: Run, what: str) -> list[tuple[Criterion, Finding]]:
     phases = [phase["name"] for phase in run.meta["phases"]]
     missing = _missing_step(run)
     found = []
@@ -110,8 +112,8 @@ def _findings(run: Run, what: str) -> tuple[Finding, ...]:
             field=f"{what}[{number}].criterion",
         )
         finding = evaluate(run, criterion, declared["name"])
-        found.append(finding if missing is None else replace(finding, held=None, why_unknown=missing))
-    return tuple(found)
+        found.append((criterion, finding if missing is None else replace(finding, held=None, why_unknown=missing)))
+    return found
 
 
 def _missing_step(run: Run) -> str | None:
@@ -193,6 +195,7 @@ def _variant_json(variant: VariantVerdict) -> dict[str, Any]:
         "deadlocks": None if deadlocks is None else {**asdict(deadlocks), "agree": deadlocks.agree},
         "status": variant.status.value,
         "expect": variant.expect.value,
+        "notes": list(variant.notes),
     }
 
 

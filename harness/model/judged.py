@@ -79,6 +79,7 @@ class VariantVerdict:
 
     :param valid: False where the measurement cannot be trusted: neither pass nor fail
     :param deadlocks: None: there was no PostgreSQL, which alone counts them
+    :param notes: what must be known to read its figures; they change no verdict
     """
 
     variant: str
@@ -90,6 +91,7 @@ class VariantVerdict:
     invariants: tuple[Invariant, ...]
     deadlocks: DeadlockCount | None
     status: Status
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,8 @@ blocking.py    who waits for whom; blocktree.py makes trees of it
 database.py    the server's own counters
 replicas.py    the probes of replicas, also of those that join; replication.py: one replica, and all as the primary knows
                them; primary_log.py: how far the primary is, and a heartbeat
-usage.py       CPU and memory of every server; process.py: of child processes, controlgroup.py: of containers
+usage.py       CPU and memory of every server; process.py: of child processes, controlgroup.py: of containers;
+               core_times.py: what cores did, and what of the servers' cores others used
 harness.py     what the harness itself uses
 deadlocks.py   deadlocks and errors from the log; serverlog.py follows it, deadlock_report.py takes a report apart
 mongo/         the members of a replica set: own figures, replication, slow operations

@@ -13,6 +13,7 @@ from harness.clock import Origin
 from harness.probes.activity import ActivityProbe
 from harness.probes.blocking import BlockingProbe
 from harness.probes.connection import STATEMENT_TIMEOUT_S, ProbeConnection, sql
+from harness.probes.core_times import CoreTimes
 from harness.probes.database import DatabaseProbe
 from harness.probes.deadlocks import DeadlockProbe
 from harness.probes.harness import HarnessProbe
@@ -82,7 +83,11 @@ async def all_probes(stack: Stack, folder: Path, origin: Origin) -> AsyncIterato
     :raises StackError: no member of the replica set answers
     """
     async with AsyncExitStack() as closing:
-        usage = UsageProbe(lambda: footprints(stack), lambda: None if mongo is None else mongo.replication.primary)
+        usage = UsageProbe(
+            lambda: footprints(stack),
+            lambda: None if mongo is None else mongo.replication.primary,
+            CoreTimes(stack.load_cores),
+        )
         probes: list[Probe] = [HarnessProbe(), usage]
         notes: list[str] = []
         postgres: PostgresProbes | None = None

@@ -2,7 +2,8 @@
 
 A server in a container is measured by its control group, which the kernel keeps for the container as a whole; one that is a
 child process by its processes. Which process that is changes when a server starts again, so it is asked anew whenever it is
-gone; a server that is down has no samples meanwhile, and the others go on.
+gone; a server that is down has no samples meanwhile, and the others go on. What else used the cores that they are held to is
+read in the same tick (``core_times.py``), since it is a difference.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ import psutil
 
 from harness.model import Sample
 from harness.probes.controlgroup import GONE, ControlGroup
+from harness.probes.core_times import CoreTimes, Used
 from harness.probes.probe import Unmeasured
 from harness.probes.process import Tree, tree_of
 from harness.stack.stack import Footprint
 
 #: By a server's name, how to ask where its CPU and memory are read now.
 Footprints = Mapping[str, Callable[[], Footprint | None]]
+CPU = "container_cpu_usage_seconds_total"
 
 
 class UsageProbe:
@@ -28,25 +31,32 @@ class UsageProbe:
 
     :param servers: asked at every tick, since servers come and go
     :param primary: likewise which of them is the primary of the replica set now; None: none, or nobody knows
+    :param cores: what cores did; None: not asked
     """
 
     name = "usage"
 
-    def __init__(self, servers: Callable[[], Footprints], primary: Callable[[], str | None] = lambda: None) -> None:
-        self._servers, self._primary = servers, primary
+    def __init__(
+        self,
+        servers: Callable[[], Footprints],
+        primary: Callable[[], str | None] = lambda: None,
+        cores: CoreTimes | None = None,
+    ) -> None:
+        self._servers, self._primary, self._cores = servers, primary, cores
         self._known: dict[str, _Measured] = {}
         self._seen: set[str] = set()
 
     async def sample(self, at_s: float) -> list[Sample]:
         """``container_cpu_usage_seconds_total``, ``container_memory_working_set_bytes``, ``container_cpu_cfs_*``,
         ``container_spec_memory_limit_bytes``, ``container_oom_events_total``, ``flashcrowd_cpu_allotment_cores``; of a replica
-        set's primary ``flashcrowd_primary_cpu_seconds_total``.
+        set's primary ``flashcrowd_primary_cpu_seconds_total``; and what :meth:`CoreTimes.samples` gives.
 
         :raises Unmeasured: none of the servers could be measured
         """
         servers, primary = self._servers(), self._primary()
         self._known = {name: known for name, known in self._known.items() if name in servers}
         samples: list[Sample] = []
+        used: dict[str, Used | None] = dict.fromkeys(servers)
         why: Unmeasured | None = None
         for name, ask in servers.items():
             try:
@@ -55,7 +65,10 @@ class UsageProbe:
                 why = why or error
                 continue
             if name == primary:
-                values["flashcrowd_primary_cpu_seconds_total"] = values.get("container_cpu_usage_seconds_total")
+                values["flashcrowd_primary_cpu_seconds_total"] = values.get(CPU)
+            cpu_s = values.get(CPU)
+            if cpu_s is not None:
+                used[name] = Used(pid=self._known[name].footprint.pid, cpu_s=cpu_s)
             samples += [
                 Sample(at_s=at_s, metric=metric, value=value, labels={"name": name})
                 for metric, value in values.items()
@@ -63,7 +76,7 @@ class UsageProbe:
             ]
         if why is not None and not samples:
             raise why
-        return samples
+        return samples if self._cores is None else [*samples, *self._cores.samples(at_s, used)]
 
     async def close(self) -> None:
         """Nothing is held."""
@@ -113,7 +126,7 @@ class _Measured:
         # The sources round differently, so that a process which ends may seem to give back a few milliseconds.
         self.highest_s = max(self.highest_s, self.tree.cpu_s())
         return {
-            "container_cpu_usage_seconds_total": self.highest_s,
+            CPU: self.highest_s,
             "container_memory_working_set_bytes": self.tree.memory_bytes(),
             "container_spec_memory_limit_bytes": self.footprint.memory_bytes,
             "flashcrowd_cpu_allotment_cores": self.footprint.cpus,
@@ -123,7 +136,7 @@ class _Measured:
         counted = group.read()
         limit_bytes, cores = counted.limit_bytes, counted.quota_cores
         return {
-            "container_cpu_usage_seconds_total": counted.cpu_s,
+            CPU: counted.cpu_s,
             "container_memory_working_set_bytes": counted.memory_bytes,
             "container_cpu_cfs_periods_total": counted.periods,
             "container_cpu_cfs_throttled_periods_total": counted.throttled_periods,

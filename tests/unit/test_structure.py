@@ -12,6 +12,7 @@ MODULES = sorted(path for top in ("harness", "loadtests", "fixtures") for path i
 READERS = (
     "harness/verdict.py",
     "harness/validity.py",
+    "harness/neighbours.py",
     "harness/criteria.py",
     "harness/evaluation",
     "harness/report",

@@ -249,6 +249,7 @@ def test_verdict_json(tmp_path: Path) -> None:
                 "deadlocks": {"client": 0, "log": 0, "counter": 0, "matched": 0, "agree": True},
                 "status": "pass",
                 "expect": "symptoms",
+                "notes": [],
             }
         },
     }

@@ -116,13 +116,15 @@ CHARTS: tuple[Chart, ...] = (
     Chart(
         id="cpu",
         title="CPU",
-        note="servers: share of the cores that each is allotted; generator and harness: share of one core",
+        note="servers: share of the cores that each is allotted; generator and harness: share of one core; others, hypervisor: share of the cores to which a server is held",
         unit="ratio",
         floor_top=1.0,
         by_server=True,
         lines=(
             Line(key="generator.cpu", label="generator, busiest worker", color="c1"),
             Line(key="harness.cpu", label="harness", color="c4", dash=True),
+            Line(key="server.core.others", label="others on a server's cores", color="c8"),
+            Line(key="server.core.steal", label="hypervisor", color="fg", dash=True),
         ),
     ),
     Chart(

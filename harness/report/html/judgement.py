@@ -139,6 +139,7 @@ def _notes(shown: Sequence[Side]) -> list[str]:
         gaps = len(side.run.events("gap"))
         if gaps:
             notes.append(f"{side.name}: {gaps} {'gap' if gaps == 1 else 'gaps'} in the samples; see the events.")
+        notes += [f"{side.name}: {note}." for note in (side.verdict.notes if side.verdict is not None else ())]
     return notes
 
 

@@ -15,7 +15,7 @@ from harness.series import BY_NAME, Series
 
 #: Which series of :mod:`harness.series` each chart draws.
 SERIES: dict[str, tuple[str, ...]] = {
-    "cpu": ("generator.cpu", "harness.cpu"),
+    "cpu": ("generator.cpu", "harness.cpu", "server.core.others", "server.core.steal"),
     "throttled": (),
     "replication": (),
     "blocked": ("postgres.blocked", "postgres.block_depth"),

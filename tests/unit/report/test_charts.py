@@ -46,7 +46,8 @@ def _busy(builder: RunBuilder, *names: str) -> None:
 def test_every_server_has_a_line_of_its_own(builder: RunBuilder) -> None:
     _busy(builder, "postgres-replica-1", "postgres")
     found = charts(builder.write())
-    assert found["cpu"] == ["postgres", "postgres-replica-1", "generator.cpu", "harness.cpu"]
+    beside = ["generator.cpu", "harness.cpu", "server.core.others", "server.core.steal"]
+    assert found["cpu"] == ["postgres", "postgres-replica-1", *beside]
     assert set(found) >= POSTGRES
     assert not set(found) & (MONGO | {"throttled"}), "nothing of it was measured"
 
@@ -74,6 +75,22 @@ def test_a_run_without_postgresql_shows_none_of_its_charts(builder: RunBuilder) 
     assert drawn["mongo_work"][""]["mongo.connections"] == [[0, 1], [3, 9]]
     assert drawn["mongo_tickets"][""]["mongo.tickets_used"][1] == [0.5, 0.5]
     assert drawn["mongo_state"][""]["mongo.down"][1] == [0, 1]
+
+
+def test_what_others_used_of_a_servers_cores_is_drawn_with_its_cpu(builder: RunBuilder) -> None:
+    for name, values in (("postgres", [0.0, 0.5, 2.0]), ("mongo-1", [4.0, 5.0, 5.2])):
+        held = {"name": name, "cores": "2,3"}
+        builder.every_second("usage", "flashcrowd_core_others_seconds_total", values, **held)
+        builder.every_second("usage", "flashcrowd_core_steal_seconds_total", [7.0, 7.0, 7.4], **held)
+        builder.every_second("usage", "flashcrowd_held_cores", [2.0], **held)
+    drawn = figures(builder.write())["lines"][0]["cpu"][""]
+    assert drawn["server.core.others"] == [[1, 2], [0.5, 0.75]]
+    assert drawn["server.core.steal"] == [[1, 2], [0, 0.2]]
+
+
+def test_where_no_server_is_held_to_cores_there_is_no_line_of_others(builder: RunBuilder) -> None:
+    _busy(builder, "postgres")
+    assert set(figures(builder.write())["lines"][0]["cpu"][""]) == {"postgres"}
 
 
 def test_throttling_is_shown_where_there_is_a_quota(builder: RunBuilder) -> None:
