@@ -10,6 +10,7 @@ import urllib.request
 import psutil
 
 from harness.errors import Exit
+from harness.stack import cores
 from tests.integration.command import Command, Place, until
 
 INCIDENT = "one-statement"
@@ -44,6 +45,8 @@ def test_a_running_run_can_be_scraped(place: Place) -> None:
         "container_cpu_usage_seconds_total", "container_memory_working_set_bytes", "flashcrowd_requests_total",
         "flashcrowd_response_time_seconds_bucket", "flashcrowd_offered_per_second",
     } <= names  # fmt: skip
+    if len(cores.own_cores() or ()) > 1:
+        assert {"node_cpu_seconds_total", "flashcrowd_core_others_seconds_total"} <= names
     assert first["pg_settings_max_connections"] == 40
     assert first['flashcrowd_offered_per_second{operation="ask"}'] == 200
     assert first['flashcrowd_run_info{incident="one-statement",variant="before"}'] == 1
