@@ -1,13 +1,15 @@
-"""What tests ask of a container: its address, processes and end, and a file for it."""
+"""What tests ask of containers: address, processes and end, a file for one, and what a command left."""
 
 from __future__ import annotations
 
 import io
 import tarfile
 
+import docker
 import psycopg
 from docker.models.containers import Container
 
+from harness.stack.docker import labels
 from tests.integration.command import until
 
 
@@ -27,6 +29,13 @@ def ended(container: Container) -> tuple[int, str]:
 def printed(container: Container) -> str:
     """What it printed so far."""
     return container.logs().decode(errors="replace")
+
+
+def left(client: docker.DockerClient, pid: int) -> list[str]:
+    """Containers and networks that a process made."""
+    filters = {"label": labels.OWNER}
+    things = [*client.api.containers(all=True, filters=filters), *client.api.networks(filters=filters)]
+    return [one["Id"] for one in things if one["Labels"][labels.OWNER].startswith(f"{pid}@")]
 
 
 def put(container: Container, folder: str, **files: tuple[str, int]) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 import docker
 import pytest
 
-from harness.stack.docker import labels
 from harness.stack.docker.images import Image
 from tests.integration.command import Command, Place, ask, until
+from tests.integration.docker.containers import left
 
 pytestmark = pytest.mark.docker
 INCIDENT = "small-burst"
@@ -68,11 +68,5 @@ def test_the_servers_log_is_kept(run: Path) -> None:
 
 
 def test_nothing_is_left(command: Command, shared_place: Place, client: docker.DockerClient) -> None:
-    filters = {"label": labels.OWNER}
-
-    def left() -> list[str]:
-        things = [*client.api.containers(all=True, filters=filters), *client.api.networks(filters=filters)]
-        return [one["Id"] for one in things if one["Labels"][labels.OWNER].startswith(f"{command.pid}@")]
-
-    until(lambda: left() == [], "containers and networks to be gone", limit_s=5)
+    until(lambda: left(client, command.pid) == [], "containers and networks to be gone", limit_s=5)
     assert shared_place.left() == []
