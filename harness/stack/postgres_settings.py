@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
 
 import psycopg
 
@@ -78,6 +80,27 @@ def full_settings(
         "log_rotation_size": "0",
         "log_timezone": "UTC",
     }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What a running server says of itself.
+
+    :param version: such as ``18.6``, without what a distribution adds to it
+    :param version_num: such as 180006
+    """
+
+    version: str
+    version_num: int
+    max_connections: int
+
+    @classmethod
+    def read(cls, connection: psycopg.Connection) -> Self:
+        """Ask it."""
+        query = "SELECT current_setting('server_version'), current_setting('max_connections')::int"
+        row = connection.execute(query).fetchone()
+        assert row is not None  # a SELECT without FROM has one row
+        return cls(version=row[0].split()[0], version_num=connection.info.server_version, max_connections=row[1])
 
 
 def settings_in_force(connection: psycopg.Connection) -> dict[str, str]:

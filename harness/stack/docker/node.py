@@ -14,7 +14,7 @@ from harness.stack.docker.container import Allotment, Container
 from harness.stack.docker.server import DockerServer
 from harness.stack.logs import Logs
 from harness.stack.postgres import Endpoint
-from harness.stack.postgres_settings import JSONLOG_SINCE, full_settings
+from harness.stack.postgres_settings import JSONLOG_SINCE, About, full_settings
 from harness.stack.seeding import APPLICATION_USER, DATABASE, SUPERUSER
 from harness.stack.stack import Role
 
@@ -84,27 +84,24 @@ class Node(DockerServer):
 
     def _read_endpoint(self) -> Endpoint:
         with self.admin(DATABASE) as connection:
-            row = connection.execute(
-                "SELECT current_setting('server_version'), current_setting('max_connections')::int"
-            ).fetchone()
-            assert row is not None  # a SELECT without FROM has one row
-            return Endpoint(
-                name=self.name,
-                host=self.container.address,
-                port=session.PORT,
-                user=SUPERUSER,
-                application_user=APPLICATION_USER,
-                passwords=self._passwords.pairs(),
-                database=DATABASE,
-                version=row[0].split()[0],
-                version_num=connection.info.server_version,
-                postmaster_pid=None,
-                cpus=self.cpus,
-                cores=self.allotment.cores,
-                log_folder=self.container.log,
-                max_connections=row[1],
-                notes=self.notes,
-            )
+            about = About.read(connection)
+        return Endpoint(
+            name=self.name,
+            host=self.container.address,
+            port=session.PORT,
+            user=SUPERUSER,
+            application_user=APPLICATION_USER,
+            passwords=self._passwords.pairs(),
+            database=DATABASE,
+            version=about.version,
+            version_num=about.version_num,
+            postmaster_pid=None,
+            cpus=self.cpus,
+            cores=self.allotment.cores,
+            log_folder=self.container.log,
+            max_connections=about.max_connections,
+            notes=self.notes,
+        )
 
 
 def set_passwords(container: Container, old: str, passwords: Passwords) -> None:

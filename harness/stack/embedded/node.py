@@ -26,7 +26,7 @@ from harness.stack.embedded.instance import Instance
 from harness.stack.embedded.server import Server
 from harness.stack.logs import Logs
 from harness.stack.postgres import Endpoint
-from harness.stack.postgres_settings import JSONLOG_SINCE, full_settings, major_version
+from harness.stack.postgres_settings import JSONLOG_SINCE, About, full_settings, major_version
 from harness.stack.seeding import APPLICATION_USER, DATABASE, SUPERUSER, forget_statements
 from harness.stack.stack import Role
 
@@ -226,24 +226,21 @@ class Node(Child):
 
     def _described(self) -> Endpoint:
         with self.server.connect(DATABASE) as connection:
-            row = connection.execute(
-                "SELECT current_setting('server_version'), current_setting('max_connections')::int"
-            ).fetchone()
-            assert row is not None  # a SELECT without FROM has one row
+            about = About.read(connection)
             forget_statements(connection)
-            return Endpoint(
-                name=self.name,
-                host=ports.HOST,
-                port=self.server.port,
-                user=SUPERUSER,
-                application_user=APPLICATION_USER,
-                database=DATABASE,
-                version=row[0].split()[0],
-                version_num=connection.info.server_version,
-                postmaster_pid=self.server.pid,
-                cpus=self._held.cpus,
-                cores=self._held.cores,
-                log_folder=self.instance.log,
-                max_connections=row[1],
-                notes=self._notes,
-            )
+        return Endpoint(
+            name=self.name,
+            host=ports.HOST,
+            port=self.server.port,
+            user=SUPERUSER,
+            application_user=APPLICATION_USER,
+            database=DATABASE,
+            version=about.version,
+            version_num=about.version_num,
+            postmaster_pid=self.server.pid,
+            cpus=self._held.cpus,
+            cores=self._held.cores,
+            log_folder=self.instance.log,
+            max_connections=about.max_connections,
+            notes=self._notes,
+        )

@@ -26,6 +26,7 @@ from harness.stack.external.objects import Object
 from harness.stack.external.seeding import DatabaseRecipe
 from harness.stack.external.session import one, session
 from harness.stack.postgres import Endpoint
+from harness.stack.postgres_settings import About
 
 OLDEST = 140000
 REPLAY_S = 60.0
@@ -183,17 +184,16 @@ def endpoint_of(address: PostgresAddress, *, name: str) -> Endpoint:
 
 
 def _described(connection: psycopg.Connection, endpoint: Endpoint) -> Endpoint:
-    version, ceiling, standby = one(
-        connection,
-        "SELECT current_setting('server_version'), current_setting('max_connections')::int, pg_is_in_recovery()",
-    )
-    number = connection.info.server_version
+    about = About.read(connection)
+    (standby,) = one(connection, "SELECT pg_is_in_recovery()")
     where = f"{endpoint.host}:{endpoint.port}"
-    if number < OLDEST:
-        raise StackError(f"{where} is PostgreSQL {version}: 14 or newer is needed")
+    if about.version_num < OLDEST:
+        raise StackError(f"{where} is PostgreSQL {about.version}: 14 or newer is needed")
     if standby and endpoint.name == "postgres":
         raise StackError(f"{where} is a replica: name the primary, and replicas in FLASHCROWD_EXTERNAL_REPLICAS")
-    return replace(endpoint, version=str(version).split()[0], version_num=number, max_connections=int(str(ceiling)))
+    return replace(
+        endpoint, version=about.version, version_num=about.version_num, max_connections=about.max_connections
+    )
 
 
 def _replica(address: PostgresAddress, number: int, primary: Endpoint) -> Endpoint:
