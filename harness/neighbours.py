@@ -2,7 +2,8 @@
 
 It makes no run invalid and changes no answer. Invalid is a run whose generator failed it; a neighbour takes CPU from a server
 as a smaller machine would, which makes a symptom of time more likely and one of CPU less: nobody can say which way the whole
-verdict went. So it is said, beside the criteria whose answer it could have changed.
+verdict went. So it is said, with the criteria whose answer it could have changed: those that have another one if the server
+is given, at each tick, what it used and all that others took. A server that has no more to gain by that was idle.
 """
 
 from __future__ import annotations
@@ -11,12 +12,15 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.evaluation.evidence import DOWNWARD, UPWARD
+import numpy as np
+
+from harness.evaluation.evidence import DOWNWARD, UPWARD, holds
+from harness.evaluation.samples import value_of
 from harness.evaluation.statistic import percentile
 from harness.evaluation.window import traffic_window
 from harness.model import Criterion, Finding
-from harness.record.points import Floats, fits, points_by
-from harness.record.reader import Run
+from harness.record.points import Floats, points_by
+from harness.record.reader import Points, Run
 from harness.series import BY_NAME
 
 #: Post-mortems say "at 95 % and more": with so much gone on average a server cannot get there.
@@ -47,16 +51,17 @@ def neighbours(run: Run, judged: Sequence[tuple[Criterion, Finding]]) -> tuple[s
     places = _places(run)
     notes = []
     for series, taken in _TAKEN.items():
-        shares = _during_traffic(run, series)
+        shares = points_by(run, BY_NAME[series], "name")
         for place in places:
-            values = shares.get(place.servers[0])
-            if values is not None and _matters(values):
+            values = _during_traffic(run, shares.get(place.servers[0]))
+            if _matters(values):
                 who = f"the load and {taken}" if place.with_load and series == _OTHERS else taken
-                notes.append(_said(who, values, place, len(places), judged))
+                turned = [pair for pair in judged if _could_turn(run, *pair, place, shares)]
+                notes.append(_said(who, values, place, len(places), turned))
     return tuple(notes)
 
 
-def _said(who: str, values: Floats, place: Place, places: int, judged: Sequence[tuple[Criterion, Finding]]) -> str:
+def _said(who: str, values: Floats, place: Place, places: int, turned: Sequence[tuple[Criterion, Finding]]) -> str:
     core, alone = "core" if len(place.cores) == 1 else "cores", len(place.servers) == 1
     where = f"the server's {core}" if alone and places == 1 else f"the {core} of {_and(place.servers)}"
     p95 = percentile(values, "p95")
@@ -65,41 +70,58 @@ def _said(who: str, values: Floats, place: Place, places: int, judged: Sequence[
         f"{who} {values.mean():.0%} of {where} while the traffic lasted{peak}: "
         f"{'its' if alone else 'their'} CPU figures are a lower bound of what {'it' if alone else 'they'} would have used"
     )
-    turned = [
-        (criterion.comparator in UPWARD, f"“{finding.name}”")
-        for criterion, finding in judged
-        if _could_turn(criterion, finding, place)
-    ]
     for would_be, answer in ((True, "true"), (False, "false")):
-        names = [name for upward, name in turned if upward is would_be]
+        names = [f"“{finding.name}”" for criterion, finding in turned if (criterion.comparator in UPWARD) is would_be]
         if names:
             text += f", and without that {_and(names)} might have been {answer}"
     return text
 
 
-def _could_turn(criterion: Criterion, finding: Finding, place: Place) -> bool:
-    """Whether a criterion on these servers' CPU might have another answer had they used more."""
+def _could_turn(run: Run, criterion: Criterion, finding: Finding, place: Place, taken: Mapping[str, Points]) -> bool:
+    """Whether a criterion on these servers' CPU has another answer if a server gets all that was taken besides what it used:
+    the most that it could have used. Where that leaves the answer as it is, the server was not held back, but idle."""
     series = BY_NAME.get(criterion.series)
     if series is None or series.metric not in _CPU or finding.held is None:
         return False
-    if not any(fits({"name": server}, series.labels) for server in place.servers):
+    if finding.held is not (criterion.comparator in DOWNWARD) or criterion.comparator not in (*UPWARD, *DOWNWARD):
         return False
-    return finding.held is (criterion.comparator in DOWNWARD) and criterion.comparator in (*UPWARD, *DOWNWARD)
+    used = points_by(run, series, "name")
+    for server in set(place.servers) & used.keys() & taken.keys():
+        most = value_of(run, criterion, _most(used[server], taken[server], len(place.cores) / _allotted(run, server)))
+        if most is not None and holds(criterion, most) is not finding.held:
+            return True
+    return False
+
+
+def _most(used: Points, taken: Points, factor: float) -> Points:
+    """Share of its allotment that a server could have used at each tick.
+
+    :param factor: cores that it is held to by cores that it is allotted: a quota may leave it less
+    """
+    at_s, own, other = np.intersect1d(used.at_s, taken.at_s, return_indices=True)
+    with_taken = used.value[own] + factor * taken.value[other]
+    return Points(at_s=at_s, value=np.maximum(used.value[own], np.minimum(with_taken, 1.0)))
+
+
+def _allotted(run: Run, server: str) -> float:
+    rows = run.query(
+        "SELECT arg_max(value, at_s) FROM samples WHERE metric = 'flashcrowd_cpu_allotment_cores' AND labels ->> '$.name' = ?",
+        [server],
+    )
+    return float(rows[0][0])  # what was used is a share of it, so it is there
 
 
 def _matters(values: Floats) -> bool:
     p95 = percentile(values, "p95")
-    return bool(values.mean() >= MEAN_LIMIT or (p95 is not None and p95 >= P95_LIMIT))
+    return len(values) > 0 and bool(values.mean() >= MEAN_LIMIT or (p95 is not None and p95 >= P95_LIMIT))
 
 
-def _during_traffic(run: Run, series: str) -> dict[str, Floats]:
-    """By server, the samples of the traffic: a rate's sample is about the time before it."""
+def _during_traffic(run: Run, every: Points | None) -> Floats:
+    """The samples of the traffic; a rate's sample is about the time before it."""
+    if every is None:
+        return np.empty(0)
     window = traffic_window(run)
-    found = {
-        server: every.value[(every.at_s > window.begin_s) & (every.at_s <= window.end_s)]
-        for server, every in points_by(run, BY_NAME[series], "name").items()
-    }
-    return {server: values for server, values in found.items() if len(values)}
+    return every.value[(every.at_s > window.begin_s) & (every.at_s <= window.end_s)]
 
 
 def _places(run: Run) -> list[Place]:

@@ -49,13 +49,35 @@ def _sampled(run: Run, criterion: Criterion) -> tuple[Points, Window, float, Evi
     return got, window, covered(got.at_s, window.begin_s, window.end_s, gap_s(run)), evidence
 
 
+def value_of(run: Run, criterion: Criterion, every: Points) -> float | None:
+    """What a criterion would be held against had its series these points; None where they are too few, or too far apart."""
+    window = _sample_window(run, criterion)
+    return _value(run, criterion, _within(criterion.series, every, window), window)
+
+
+def _value(run: Run, criterion: Criterion, got: Points, window: Window) -> float | None:
+    if criterion.statistic is not None:
+        return summary(got.value, criterion.statistic)
+    assert criterion.for_s is not None
+    least_s = criterion.for_s - jitter_s(float(run.meta["interval_s"]))
+    upward = criterion.comparator not in DOWNWARD
+    return sustained(_begins(run, criterion, got, window), got, least_s, gap_s(run), upward=upward)
+
+
+def _begins(run: Run, criterion: Criterion, got: Points, window: Window) -> Floats:
+    """When the time that each point is about began."""
+    if BY_NAME[criterion.series].kind is not Kind.RATE:
+        return got.at_s
+    return np.maximum(rate_begins(got.at_s, float(run.meta["interval_s"]), gap_s(run)), window.begin_s)
+
+
 def statistic_finding(run: Run, criterion: Criterion, name: str) -> Finding:
     """One statistic of a sampled series."""
     assert criterion.statistic is not None
     got, window, coverage, evidence = _sampled(run, criterion)
     if not len(got.at_s):
         return finding(criterion, name, why_unknown=_no_samples(criterion, window))
-    value = summary(got.value, criterion.statistic)
+    value = _value(run, criterion, got, window)
     why = None
     if value is None:
         why = f"too few samples: {len(got.at_s)}, {criterion.statistic} needs ≥ {least_count(criterion.statistic)}"
@@ -83,21 +105,17 @@ def stretch_finding(run: Run, criterion: Criterion, name: str) -> Finding:
     got, window, coverage, evidence = _sampled(run, criterion)
     if not len(got.at_s):
         return finding(criterion, name, why_unknown=_no_samples(criterion, window))
-    is_rate = BY_NAME[criterion.series].kind is Kind.RATE
-    interval_s = float(run.meta["interval_s"])
-    begins = np.maximum(rate_begins(got.at_s, interval_s, gap_s(run)), window.begin_s) if is_rate else got.at_s
+    begins = _begins(run, criterion, got, window)
+    least_s = criterion.for_s - jitter_s(float(run.meta["interval_s"]))
     good = each_holds(criterion, got.value)
     long_enough = [
-        (begin, end)
-        for begin, end in stretches(begins, got.at_s, good, gap_s(run))
-        if end - begin >= criterion.for_s - jitter_s(interval_s)
+        (begin, end) for begin, end in stretches(begins, got.at_s, good, gap_s(run)) if end - begin >= least_s
     ]
-    upward = criterion.comparator not in DOWNWARD
-    value = sustained(begins, got, criterion.for_s - jitter_s(interval_s), gap_s(run), upward=upward)
+    value = _value(run, criterion, got, window)
     if long_enough:
         return finding(criterion, name, replace(evidence, first_s=long_enough[0][0]), value=value, held=True)
     why = None
-    if longest_gap_free(begins, got.at_s, gap_s(run)) < criterion.for_s - jitter_s(interval_s):
+    if longest_gap_free(begins, got.at_s, gap_s(run)) < least_s:
         why = f"no {criterion.for_s:g} s without a gap between samples"
     elif coverage < LEAST_COVERAGE:
         why = _thin(coverage, window)
