@@ -21,18 +21,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
-import psycopg
-
 from harness.errors import DefinitionError
 from harness.model import Dataset, Invariant, Topology
 
-if TYPE_CHECKING:  # a load worker without MongoDB starts a tenth of a second sooner without the driver
+if TYPE_CHECKING:  # who only reads declarations starts a tenth of a second sooner without the drivers
+    import psycopg
     from pymongo.database import Database
 
 Document = Mapping[str, Any]
 Documents: TypeAlias = "Database[Document]"
-Seed = Callable[[psycopg.Connection, float, int], None]
-Check = Callable[[psycopg.Connection, Sequence[int], Sequence[int]], list[Invariant]]
+Seed = Callable[["psycopg.Connection", float, int], None]
+Check = Callable[["psycopg.Connection", Sequence[int], Sequence[int]], list[Invariant]]
 SeedMongo = Callable[["Documents", float, int], None]
 CheckMongo = Callable[["Documents", Sequence[int], Sequence[int]], list[Invariant]]
 

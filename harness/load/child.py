@@ -5,9 +5,12 @@ Run as ``python -m harness.load.child <Locust's own arguments>``.
 
 from __future__ import annotations
 
+import importlib
 import os
 import runpy
 import sys
+
+from harness.loading import uncollected
 
 
 def main() -> None:
@@ -21,6 +24,12 @@ def main() -> None:
         os.dup2(null, 0)
         os.close(null)
         _thread.start_new_thread(_exit_at_end, (pipe,))
+    with uncollected():
+        for name in (
+            "locust.main",
+            "harness.load.locust_side",
+        ):  # what Locust and then the incident's users.py will ask for
+            importlib.import_module(name)
     runpy.run_module("locust", run_name="__main__", alter_sys=True)
 
 

@@ -1,4 +1,4 @@
-"""Starts Locust's master and workers, says go and stop, notices who died, and leaves nobody behind.
+"""Starts Locust's master and workers at once, says go and stop, notices who died, and leaves nobody behind.
 
 Each child has its standard input as a pipe that only the harness holds: when the harness ends, however it ends, the
 children see the end of the pipe and end as well. They run in a session of their own, so a terminal's Ctrl-C reaches
@@ -14,7 +14,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -63,9 +63,7 @@ class LoadProcesses:
         self._logs.mkdir(exist_ok=True)
         self._plan.write(self._folder / PLAN_NAME)
         try:
-            port = await self._start_master()
-            for worker in range(self._plan.workers):
-                self._workers.append(await self._start_worker(worker, port))
+            await self._start_all()
             await self._wait_until_ready()
         except BaseException as error:
             await self.end(at_once=isinstance(error, asyncio.CancelledError))
@@ -119,18 +117,26 @@ class LoadProcesses:
             return f"Locust's master (pid {self._master.pid}) ended with {_how(self._master.returncode)}"
         return None
 
-    async def _start_master(self) -> int:
+    async def _start_all(self) -> None:
+        """Start master and workers together: each takes a second to import what it needs, and a worker's messages wait for
+        a master that does not listen yet. Where the master cannot have its port, all begin anew at another."""
         for attempt in range(1, MASTER_ATTEMPTS + 1):
-            port = _free_port()
-            arguments = ["--master", "--headless", "--master-bind-host", "127.0.0.1", "--master-bind-port", str(port)]
-            arguments += ["--expect-workers", str(self._plan.workers), "-u", str(self._users), "-r", "10000"]
-            self._master = await self._start(arguments, "master", {})
-            # Its standard input must not be a pipe with a reader in Locust: it reads single keys from a terminal only.
-            if await self._bound(port):
-                return port
+            with _kept_port() as port:
+                self._master = await self._start_master(port)
+                for worker in range(self._plan.workers):
+                    self._workers.append(await self._start_worker(worker, port))
+                if await self._bound(port):
+                    return
             if attempt == MASTER_ATTEMPTS:
                 raise StackError(f"Locust's master did not start; its last lines:\n{self._tail('master')}")
-        raise AssertionError("unreachable")
+            await self.end(at_once=True)
+            self._workers.clear()
+
+    async def _start_master(self, port: int) -> asyncio.subprocess.Process:
+        arguments = ["--master", "--headless", "--master-bind-host", "127.0.0.1", "--master-bind-port", str(port)]
+        arguments += ["--expect-workers", str(self._plan.workers), "-u", str(self._users), "-r", "10000"]
+        # Its standard input must not be a pipe with a reader in Locust: it reads single keys from a terminal only.
+        return await self._start(arguments, "master", {})
 
     async def _bound(self, port: int) -> bool:
         """Whether the master came to listen on its port; False if it ended instead (the port was taken meanwhile)."""
@@ -252,10 +258,20 @@ def _users_to_spawn(traffic: Traffic, workers: int) -> int:
     return max(counts, default=workers)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+@contextlib.contextmanager
+def _kept_port() -> Iterator[int]:
+    """A free port of loopback, which the system gives to nobody else meanwhile, where it is Linux.
+
+    There a socket that only holds an address is no obstacle to one that listens there, if both allow it, as Locust's does; so
+    that nobody else's workers or clients come to our master, and ours to nobody else's.
+    """
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        port = int(holder.getsockname()[1])
+        if sys.platform != "linux":
+            holder.close()
+        yield port
 
 
 def _how(code: int) -> str:

@@ -19,13 +19,11 @@ from harness.probes.deadlocks import DeadlockProbe
 from harness.probes.harness import HarnessProbe
 from harness.probes.mongo import MongoProbes, mongo_probes
 from harness.probes.probe import FAILURES, Probe
-from harness.probes.prometheus_source import PrometheusProbe
 from harness.probes.replicas import ReplicaProbes
 from harness.probes.sampler import Sampler
 from harness.probes.usage import Footprints, UsageProbe
 from harness.stack.external import addresses as external_addresses
 from harness.stack.external import exporters
-from harness.stack.external.exporters import Source
 from harness.stack.postgres import Endpoint
 from harness.stack.stack import Footprint, Stack
 
@@ -105,14 +103,18 @@ async def all_probes(stack: Stack, folder: Path, origin: Origin) -> AsyncIterato
             mongo = await closing.enter_async_context(mongo_probes(stack.mongo, folder, origin))
             probes += mongo.probes
             notes += mongo.notes
-        probes += [PrometheusProbe(source, origin) for source in _sources(stack)]
+        probes += _exporters(stack, origin)
         yield ProbeSet(probes=tuple(probes), postgres=postgres, replicas=replicas, notes=tuple(notes))
 
 
-def _sources(stack: Stack) -> tuple[Source, ...]:
-    """Where the CPU of servers can be asked for that cannot be read here, as far as the user named any."""
+def _exporters(stack: Stack, origin: Origin) -> list[Probe]:
+    """Where the CPU of servers is asked for that cannot be read here, as far as the user named anything."""
     unread = [name for name, server in stack.servers.items() if server.footprint() is None]
-    return exporters.parse(external_addresses.read().prometheus, unread) if unread else ()
+    if not unread:
+        return []
+    from harness.probes.prometheus_source import PrometheusProbe  # servers of ours have no use for a parser
+
+    return [PrometheusProbe(source, origin) for source in exporters.parse(external_addresses.read().prometheus, unread)]
 
 
 def footprints(stack: Stack) -> Footprints:

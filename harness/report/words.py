@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from harness.model import DeadlockCount, Finding, Invariant, VariantVerdict
-from harness.record.reader import Run
 from harness.units import format_value
+
+if TYPE_CHECKING:  # `flashcrowd list` has a use for words and none for DuckDB
+    from harness.record.reader import Run
 
 
 def printable(text: str) -> str:

@@ -1,4 +1,7 @@
-"""Which provider brings a topology's servers up; the one place that knows them all."""
+"""Which provider brings a topology's servers up; the one place that knows them all.
+
+A provider is imported when it is chosen: Docker's SDK takes a quarter of a second, for which child processes have no use.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,8 @@ from contextlib import AbstractContextManager, contextmanager
 from enum import StrEnum
 
 from harness.model import Dataset, Topology
-from harness.stack.docker import DockerStack
-from harness.stack.docker.stack import why_no_docker
-from harness.stack.embedded import EmbeddedStack
-from harness.stack.external import ExternalStack
-from harness.stack.external.session import cancel_own
+from harness.stack.embedded import sweep as embedded_sweep
 from harness.stack.stack import Stack
-from harness.stack.sweep import stop_own as sweep_stop_own
 from harness.stack.sweep import sweep
 
 
@@ -24,6 +22,10 @@ class Provider(StrEnum):
     DOCKER = "docker"
     EMBEDDED = "embedded"
     EXTERNAL = "external"
+
+
+#: The providers that this process has begun to bring servers up with.
+_begun: set[Provider] = set()
 
 
 def choose(provider: Provider, topology: Topology, say: Callable[[str], None]) -> Provider:
@@ -52,21 +54,45 @@ def up(
     :raises StackError: a server did not come up
     """
     chosen = choose(provider, topology, say)
-    for line in sweep():
+    # A killed run's containers are gone before the folder of their logs is: without one, no engine is asked.
+    for line in sweep(containers=chosen is Provider.DOCKER or embedded_sweep.is_left()):
         say(line)
-    starting: AbstractContextManager[Stack]
-    match chosen:
-        case Provider.EXTERNAL:
-            starting = ExternalStack.up(topology, dataset, scale=scale, seed=seed, say=say)
-        case Provider.DOCKER:
-            starting = DockerStack.up(topology, dataset, scale=scale, seed=seed, say=say)
-        case _:
-            starting = EmbeddedStack.up(topology, dataset, scale=scale, seed=seed, say=say)
-    with starting as stack:
+    _begun.add(chosen)
+    with _starting(chosen)(topology, dataset, scale=scale, seed=seed, say=say) as stack:
         yield stack
+
+
+def why_no_docker(topology: Topology) -> str | None:
+    """Why the servers cannot be containers here; None if they can."""
+    from harness.stack.docker import stack
+
+    return stack.why_no_docker(topology)
 
 
 def stop_own() -> None:
     """Stop at once what this process is starting, whoever starts it, so that the thread that waits for it fails."""
-    sweep_stop_own()
-    cancel_own()
+    if Provider.DOCKER in _begun:
+        from harness.stack.docker import sweep as docker_sweep
+
+        docker_sweep.stop_own()
+    if Provider.EXTERNAL in _begun:
+        from harness.stack.external.session import cancel_own
+
+        cancel_own()
+    embedded_sweep.stop_own()
+
+
+def _starting(chosen: Provider) -> Callable[..., AbstractContextManager[Stack]]:
+    match chosen:
+        case Provider.EXTERNAL:
+            from harness.stack.external.stack import ExternalStack
+
+            return ExternalStack.up
+        case Provider.DOCKER:
+            from harness.stack.docker.stack import DockerStack
+
+            return DockerStack.up
+        case _:
+            from harness.stack.embedded import EmbeddedStack
+
+            return EmbeddedStack.up

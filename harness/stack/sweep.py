@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from harness.stack.docker import sweep as docker_sweep
 from harness.stack.embedded import sweep as embedded_sweep
 
 
-def sweep() -> list[str]:
+def sweep(*, containers: bool = True) -> list[str]:
     """Remove servers, containers, networks and folders whose harness is gone.
 
+    :param containers: whether a Docker engine is asked, too
     :returns: a line for each thing removed
     """
-    # Containers first: what they write their logs into is a folder that goes then.
-    return [*docker_sweep.sweep(), *embedded_sweep.sweep()]
+    said: list[str] = []
+    if containers:
+        from harness.stack.docker import sweep as docker_sweep  # whose SDK takes a quarter of a second to import
 
-
-def stop_own() -> None:
-    """Stop at once what this process is starting, so that the thread that waits for it fails and cleans up after itself."""
-    docker_sweep.stop_own()
-    embedded_sweep.stop_own()
+        # Containers first: what they write their logs into is a folder that goes then.
+        said += docker_sweep.sweep()
+    return [*said, *embedded_sweep.sweep()]

@@ -117,7 +117,6 @@ class Place:
             environment={
                 "TMPDIR": str(folder),
                 "FLASHCROWD_LOADTESTS": str(INCIDENTS),
-                "PYTHONDONTWRITEBYTECODE": "1",
                 _MARK: str(folder),
             },
         )

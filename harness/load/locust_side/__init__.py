@@ -11,7 +11,7 @@ alarm.py       wakes it at due times
 source.py      what gives an operation its connection: the interface that every database has here
 supply.py      makes the sources: a worker's share of the application's connections
 pool.py        the application server's connection pool
-driver.py      asyncpg and psycopg behind four functions
+driver.py      asyncpg behind four functions; psycopg_driver.py psycopg
 readers.py     the replicas that take reads, as a driver of one pool, reader_pool.py
 mongo.py       MongoDB: the driver's client, and what a request waited for its connections
 outcome.py     how an exception is named; mongo_outcome.py those of PyMongo

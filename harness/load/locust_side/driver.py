@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 import asyncpg
-import psycopg
 
 from harness.model import Application
 from harness.model import Driver as DriverName
@@ -65,28 +64,11 @@ class Asyncpg:
             connection.terminate()
 
 
-class Psycopg:
-    """psycopg 3, in autocommit: a transaction is opened where an operation says so."""
-
-    def __init__(self, dsn: str, settings: Mapping[str, str]) -> None:
-        self._dsn = dsn
-        self._options = " ".join(f"-c {name}={value.replace(' ', chr(92) + ' ')}" for name, value in settings.items())
-
-    async def connect(self) -> psycopg.AsyncConnection[tuple[Any, ...]]:
-        return await psycopg.AsyncConnection.connect(self._dsn, options=self._options, autocommit=True)
-
-    def usable(self, connection: psycopg.AsyncConnection[tuple[Any, ...]]) -> bool:
-        return not connection.closed
-
-    async def clean(self, connection: psycopg.AsyncConnection[tuple[Any, ...]]) -> None:
-        if connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
-            await connection.rollback()
-
-    async def close(self, connection: psycopg.AsyncConnection[tuple[Any, ...]]) -> None:
-        await connection.close()
-
-
 def driver_for(application: Application, dsn: str) -> Driver:
     """The driver that the application declares."""
     settings = session_settings(application)
-    return Asyncpg(dsn, settings) if application.driver is DriverName.ASYNCPG else Psycopg(dsn, settings)
+    if application.driver is DriverName.ASYNCPG:
+        return Asyncpg(dsn, settings)
+    from harness.load.locust_side.psycopg_driver import Psycopg  # few incidents use it, and it takes long to import
+
+    return Psycopg(dsn, settings)

@@ -11,7 +11,6 @@ import sys
 from typing import TYPE_CHECKING, TypeGuard
 
 import asyncpg
-import psycopg
 
 from harness.model import Outcome
 
@@ -69,7 +68,7 @@ def outcome_of(error: BaseException) -> str:
         # The server had just said that it ends this idle session; asyncpg takes that for an operation in progress until
         # it has read the end of the stream as well. Two statements at once on one connection are an InterfaceError.
         return Outcome.CONNECTION_LOST
-    if isinstance(error, asyncpg.InterfaceError | psycopg.InterfaceError | psycopg.OperationalError):
+    if isinstance(error, asyncpg.InterfaceError) or _is_psycopgs(error):
         # both drivers say "connection is closed" this way; psycopg also wraps a refused connection
         refused = "refused" in str(error) or "No such file" in str(error)
         lost = refused or "clos" in str(error) or "terminat" in str(error)
@@ -113,3 +112,9 @@ def _is_mongos(error: BaseException) -> TypeGuard[PyMongoError]:
     """Whether PyMongo raised it. Asked by name, so that a worker without MongoDB need not import the driver."""
     errors = sys.modules.get("pymongo.errors")
     return errors is not None and isinstance(error, errors.PyMongoError)
+
+
+def _is_psycopgs(error: BaseException) -> bool:
+    """Whether psycopg says that a connection is of no use; asked by name for the same reason."""
+    psycopg = sys.modules.get("psycopg")
+    return psycopg is not None and isinstance(error, psycopg.InterfaceError | psycopg.OperationalError)

@@ -1,4 +1,4 @@
-"""Real servers in containers of a Docker engine; made by :meth:`DockerStack.up`.
+"""Real servers in containers of a Docker engine; made by :meth:`harness.stack.docker.stack.DockerStack.up`.
 
 stack.py      the lifecycle: up, reset, logs, down
 postgres.py   the PostgreSQL of a stack: primary and replicas
@@ -20,7 +20,3 @@ images.py     which images the servers run from; makes those that need no regist
 recipes.py    what goes into the images that are made here
 rootfs.py     the minimal system below them, collected from this machine's programs
 """
-
-from harness.stack.docker.stack import DockerStack
-
-__all__ = ["DockerStack"]

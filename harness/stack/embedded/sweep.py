@@ -24,11 +24,15 @@ def sweep() -> list[str]:
     removed: list[str] = []
     with instances.lock() as folder:
         for instance in instances.existing(folder):
-            owner = instance.owner()
-            if owner.harness is not None and owner.harness.lives():
-                continue
-            removed += _remove(instance, owner)
+            if not _in_use(owner := instance.owner()):
+                removed += _remove(instance, owner)
     return removed
+
+
+def is_left() -> bool:
+    """Whether there is an instance whose harness is gone."""
+    with instances.lock() as folder:
+        return not all(_in_use(instance.owner()) for instance in instances.existing(folder))
 
 
 def stop_own() -> None:
@@ -38,6 +42,10 @@ def stop_own() -> None:
             harness = instance.owner().harness
             if harness is not None and harness.pid == os.getpid():
                 _end(processes.of_data_folder(instance.data))
+
+
+def _in_use(owner: Owner) -> bool:
+    return owner.harness is not None and owner.harness.lives()
 
 
 def _remove(instance: Instance, owner: Owner) -> list[str]:

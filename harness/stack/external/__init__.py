@@ -1,4 +1,4 @@
-"""One's own servers, loaded where a marker allows it; made by :meth:`ExternalStack.up`.
+"""One's own servers, loaded where a marker allows it; made by :meth:`harness.stack.external.stack.ExternalStack.up`.
 
 stack.py      the lifecycle: check, seed, reset, leave
 addresses.py  where they are: environment or file
@@ -14,7 +14,3 @@ exporters.py  who knows their CPU
 session.py    sessions for administration
 server.py     a server as the timeline meets it
 """
-
-from harness.stack.external.stack import ExternalStack
-
-__all__ = ["ExternalStack"]

@@ -19,8 +19,9 @@ from harness import catalog
 from harness.model import Topology
 from harness.probes.usage import UsageProbe
 from harness.stack import replica_set
-from harness.stack.docker import DockerStack, images, recipes
+from harness.stack.docker import images, recipes
 from harness.stack.docker.images import MONGO, POSTGRES, Image
+from harness.stack.docker.stack import DockerStack
 from harness.stack.postgres import Endpoint
 from harness.stack.stack import Footprint
 from tests.bench.bed import CRAFTING_BURST, Bed

@@ -13,8 +13,9 @@ from docker.errors import NotFound
 from docker.models.containers import Container
 
 from harness.model import Dataset, PostgresServer, Topology
-from harness.stack.docker import DockerStack, images, recipes
+from harness.stack.docker import images, recipes
 from harness.stack.docker.images import Image
+from harness.stack.docker.stack import DockerStack
 from tests.integration.conftest import SCALE, SEED
 
 MEMORY_BYTES = 512 * 1024**2

@@ -9,7 +9,7 @@ import json
 import sys
 
 from harness.model import Dataset, Topology
-from harness.stack.docker import DockerStack
+from harness.stack.docker.stack import DockerStack
 
 
 def main() -> None:

@@ -20,8 +20,9 @@ import pytest
 
 from harness.errors import Exit, StackError
 from harness.model import Dataset, PostgresServer, Topology
-from harness.stack.docker import DockerStack, labels, sweep
+from harness.stack.docker import labels, sweep
 from harness.stack.docker.images import Image
+from harness.stack.docker.stack import DockerStack
 from tests.integration.command import ROOT, Place, until
 from tests.integration.conftest import SCALE, SEED
 from tests.integration.docker.conftest import Run

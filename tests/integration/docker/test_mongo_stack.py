@@ -18,8 +18,8 @@ from harness.probes.probe import FAILURES
 from harness.probes.probe_set import footprints
 from harness.probes.usage import UsageProbe
 from harness.stack import replica_set
-from harness.stack.docker import DockerStack
 from harness.stack.docker.member import DockerMember
+from harness.stack.docker.stack import DockerStack
 from harness.stack.mongo import Member, ReplicaSet
 from tests.integration.command import until
 from tests.integration.conftest import SCALE, SEED

@@ -22,9 +22,9 @@ from harness.model import Dataset, PostgresServer, Topology
 from harness.probes.controlgroup import ControlGroup
 from harness.probes.deadlocks import DeadlockProbe
 from harness.stack import cores
-from harness.stack.docker import DockerStack
 from harness.stack.docker.images import Image
 from harness.stack.docker.node import Node
+from harness.stack.docker.stack import DockerStack
 from harness.stack.postgres import Endpoint
 from tests.integration.command import until
 from tests.integration.conftest import SEED

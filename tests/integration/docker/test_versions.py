@@ -9,7 +9,8 @@ import psycopg
 import pytest
 
 from harness.model import Dataset, PostgresServer, Topology
-from harness.stack.docker import DockerStack, images, recipes
+from harness.stack.docker import images, recipes
+from harness.stack.docker.stack import DockerStack
 from harness.stack.postgres import Endpoint
 from harness.stack.postgres_settings import NO_STATEMENTS
 from tests.integration.conftest import SCALE, SEED

@@ -15,8 +15,9 @@ from harness.stack.embedded import EmbeddedStack
 from harness.stack.embedded import account as accounts
 from harness.stack.embedded import instance as instances
 from harness.stack.embedded import server as servers
-from harness.stack.external import ExternalStack, marker
+from harness.stack.external import marker
 from harness.stack.external import postgres as external
+from harness.stack.external.stack import ExternalStack
 from tests.integration.command import until
 from tests.integration.external.conftest import DEBIANS, SECRET, OwnServer, of_debian
 

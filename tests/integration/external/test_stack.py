@@ -10,9 +10,10 @@ import pytest
 
 from harness.errors import StackError
 from harness.model import Dataset, PostgresServer, Topology
-from harness.stack.external import ExternalStack, marker
+from harness.stack.external import marker
 from harness.stack.external.copies import Copies, beside
 from harness.stack.external.session import session
+from harness.stack.external.stack import ExternalStack
 from tests.integration.external.conftest import OwnServer
 
 pytestmark = pytest.mark.server

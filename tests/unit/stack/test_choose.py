@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 
 from harness.errors import StackError
-from harness.model import Topology
+from harness.model import Dataset, Topology
 from harness.stack import choose
 from harness.stack.choose import Provider
 from harness.stack.docker import engine
@@ -40,3 +42,30 @@ def test_containers_of_another_system_cannot_be_measured(monkeypatch: pytest.Mon
     ):
         pass
     assert "virtual machine" in (choose.why_no_docker(Topology()) or "")
+
+
+@pytest.mark.parametrize(
+    ("provider", "left", "asked"),
+    [
+        pytest.param(Provider.EMBEDDED, False, False, id="child processes, nothing left"),
+        pytest.param(Provider.EMBEDDED, True, True, id="child processes, a folder left"),
+        pytest.param(Provider.EXTERNAL, False, False, id="own servers"),
+        pytest.param(Provider.DOCKER, False, True, id="containers"),
+    ],
+)
+def test_an_engine_is_swept_where_one_is_used_or_a_killed_run_left_a_folder(
+    monkeypatch: pytest.MonkeyPatch, provider: Provider, left: bool, asked: bool
+) -> None:
+    swept: list[bool] = []
+
+    def sweep(*, containers: bool) -> list[str]:
+        swept.append(containers)
+        return ["removed a container"]
+
+    monkeypatch.setattr(choose, "sweep", sweep)
+    monkeypatch.setattr(choose.embedded_sweep, "is_left", lambda: left)
+    monkeypatch.setattr(choose, "_starting", lambda chosen: lambda *_, **__: nullcontext(chosen))
+    said: list[str] = []
+    with choose.up(provider, Topology(), Dataset(module="", version=1), scale=1, seed=1, say=said.append) as stack:
+        assert stack is provider
+    assert (swept, said) == ([asked], ["removed a container"])

@@ -12,7 +12,7 @@ from harness.errors import StackError
 from harness.stack.embedded import account as accounts
 from harness.stack.embedded import instance as instances
 from harness.stack.embedded.shared_memory import SharedMemory
-from harness.stack.embedded.sweep import sweep
+from harness.stack.embedded.sweep import is_left, sweep
 from harness.stack.processes import Identity
 
 
@@ -59,9 +59,11 @@ def test_a_sweep_leaves_the_living_and_removes_the_dead() -> None:
         )
         ownerless = instances.Instance(folder=instances.base() / "00000000")
         ownerless.folder.mkdir()
+        assert is_left()
         said = sweep()
         assert living.folder.is_dir()
         assert not dead.folder.exists()
         assert not ownerless.folder.exists()
         assert [str(dead.folder) in said[1], str(ownerless.folder) in said[0], len(said)] == [True, True, 2]
+        assert not is_left()
         assert sweep() == []
