@@ -23,6 +23,7 @@ import psutil
 
 from harness.record.reader import Run
 from harness.stack import processes
+from harness.stack.embedded.instance import Instance
 
 ROOT = Path(__file__).parents[2]
 INCIDENTS = ROOT / "tests" / "incidents"
@@ -223,6 +224,8 @@ class Place:
                 command.process.kill()
             command.process.wait()
         processes.end(self.processes())
+        for folder in self.instances():  # with the shared memory of its server, which was killed
+            Instance(folder=folder).remove()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

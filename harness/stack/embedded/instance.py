@@ -27,6 +27,7 @@ from pathlib import Path
 
 from harness.errors import StackError
 from harness.stack import processes
+from harness.stack.embedded import shared_memory
 from harness.stack.embedded.account import Account
 from harness.stack.embedded.shared_memory import SharedMemory
 from harness.stack.processes import Identity
@@ -93,7 +94,11 @@ class Instance:
             return Owner(harness=None, server=None, memory=SharedMemory())
 
     def remove(self) -> None:
-        """Remove the folder with all that is in it."""
+        """Remove the folder with all that is in it, and the shared memory that a server killed there left.
+
+        Call it when none of its processes is left.
+        """
+        shared_memory.of_data_folder(self.data).release()
         shutil.rmtree(self.folder, ignore_errors=True)
         if self.folder.exists():  # a server's last breath may put a file into a folder that is being removed
             shutil.rmtree(self.folder)

@@ -19,6 +19,7 @@ import pytest
 from harness.model import Dataset
 from harness.stack import processes
 from harness.stack.embedded import port as ports
+from harness.stack.embedded.instance import Instance
 
 ROOT = Path(__file__).parents[3]
 SCALE = 0.02
@@ -82,6 +83,7 @@ def begin(place: Path) -> Iterator[Callable[..., Run]]:
         run.process.communicate()
     for data in place.glob("*/*/data"):
         processes.end(processes.of_data_folder(data))
+        Instance(folder=data.parent).remove()
 
 
 @pytest.fixture

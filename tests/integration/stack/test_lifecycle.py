@@ -243,7 +243,7 @@ def _held_files(data: Path) -> set[str]:
 
 
 @pytest.mark.skipif(not Path("/proc/sysvipc/shm").exists(), reason="this system does not list shared memory")
-@pytest.mark.parametrize("who", ["the server", "server and harness"])
+@pytest.mark.parametrize("who", ["the server", "server and harness", "server and harness, before it was noted"])
 def test_shared_memory_of_a_killed_server_is_released(who: str, begin: Begin, instances_left: Left) -> None:
     run = begin()
     up_at = run.await_up()
@@ -261,6 +261,8 @@ def test_shared_memory_of_a_killed_server_is_released(who: str, begin: Begin, in
         run.process.kill()
         run.process.wait()
         psutil.Process(up_at["postmaster"]).kill()
+        if "noted" in who:
+            (Path(up_at["data"]).parent / "owner.json").unlink()
         sweep()
     assert [name for name in held if Path(name).exists()] == []
     numbers = [line.split()[1] for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]]
