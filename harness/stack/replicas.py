@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from typing import Generic
 
 import psycopg
 
 from harness.errors import StackError
+from harness.stack import cores
 from harness.stack.cores import Held
 from harness.stack.replica import Maker, N, Replica, primary_position
 
@@ -18,13 +20,36 @@ RESET_REPLAY_S = 10.0
 ABORT_AGAIN_S = 0.2
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """What a replica may have that joins while the load runs.
+
+    :param cpus: cores that it asks for
+    :param primary: what the primary was given
+    :param beside: what the other servers of the stack were given that are no replicas
+    :param quotas: as for :func:`harness.stack.cores.split`
+    :param own: the cores that there are; None: processes cannot be held to any
+    """
+
+    cpus: float
+    primary: Held
+    beside: Sequence[Held] = ()
+    quotas: bool = False
+    own: tuple[int, ...] | None = field(default_factory=cores.own_cores)
+
+    def left(self, replicas: Sequence[Held]) -> Held:
+        """What it gets beside the replicas that there are."""
+        others = [one.cpus for one in (self.primary, *replicas, *self.beside)]  # in the order in which they got theirs
+        return cores.joining(self.cpus, others, self.own, quotas=self.quotas)
+
+
 class Replicas(Generic[N]):
     """The replicas of one primary; one at a time comes up or goes.
 
-    :param room: what one more may have beside those that there are
+    :param room: for one more
     """
 
-    def __init__(self, primary: N, maker: Maker[N], room: Callable[[Sequence[Held]], Held]) -> None:
+    def __init__(self, primary: N, maker: Maker[N], room: Room) -> None:
         self._primary, self._maker, self._room = primary, maker, room
         self._changing = threading.Lock()
         self._ending = False
@@ -52,7 +77,7 @@ class Replicas(Generic[N]):
         """
         taken = {node.name for node in self.nodes}
         number = next(number for number in range(1, len(taken) + 2) if _name(number) not in taken)
-        held = self._room([replica.held for replica in self._all])
+        held = self._room.left([replica.held for replica in self._all])
         return self._make(_name(number), held, added=True).node
 
     def ready_for_reset(self) -> None:

@@ -15,7 +15,6 @@ from typing import Any, Self
 
 from harness.dataset import Fixture
 from harness.model import PostgresServer
-from harness.stack import cores
 from harness.stack.cores import Held
 from harness.stack.docker import cluster as clusters
 from harness.stack.docker import session
@@ -25,7 +24,7 @@ from harness.stack.docker.images import Image
 from harness.stack.docker.node import CONFIGURATION, LOG, Node, Passwords, server_command, set_passwords, write_hba
 from harness.stack.docker.replica import ReplicaMaker
 from harness.stack.postgres_settings import NO_STATEMENTS
-from harness.stack.replicas import Replicas
+from harness.stack.replicas import Replicas, Room
 from harness.stack.replicated import ReplicatedPostgres
 from harness.stack.seeding import forget_statements
 from harness.stack.stack import Role
@@ -54,11 +53,13 @@ class DockerPostgres(ReplicatedPostgres[Node]):
         scale: float,
         seed: int,
         held: Sequence[Held],
+        beside: Sequence[Held],
         say: Callable[[str], None],
     ) -> Iterator[Self]:
         """Start the servers with a seeded dataset; removed on every path.
 
         :param held: what they get, the primary's first
+        :param beside: what the other servers of the stack get
         :raises StackError: a server did not come up
         """
         passwords = Passwords()
@@ -87,11 +88,7 @@ class DockerPostgres(ReplicatedPostgres[Node]):
                 has_statements=cluster.has_statements,
                 memory_bytes=asked.memory_bytes,
             )
-
-            def room(others: Sequence[Held]) -> Held:
-                taken = [held[0].cpus, *(one.cpus for one in others)]
-                return cores.joining(asked.cpus_of_a_replica, taken, cores.own_cores(), quotas=True)
-
+            room = Room(cpus=asked.cpus_of_a_replica, primary=held[0], beside=beside, quotas=True)
             replicas = Replicas(primary, maker, room)
             closing.callback(replicas.close)
             replicas.bring_up(held[1:], say)

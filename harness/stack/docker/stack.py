@@ -92,8 +92,17 @@ class DockerStack:
             documents: DockerMongo | None = None
             if postgres is not None and relational_image is not None:
                 held = split.servers[: len(asked)]
+                beside = split.servers[len(held) :]
                 up = DockerPostgres.up(
-                    postgres, fixture, relational_image, place, scale=scale, seed=seed, held=held, say=say
+                    postgres,
+                    fixture,
+                    relational_image,
+                    place,
+                    scale=scale,
+                    seed=seed,
+                    held=held,
+                    beside=beside,
+                    say=say,
                 )
                 relational = closing.enter_context(up)
             if mongo is not None and document_image is not None:

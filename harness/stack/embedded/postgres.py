@@ -16,7 +16,7 @@ from typing import Self
 
 from harness.dataset import Fixture
 from harness.model import PostgresServer
-from harness.stack import cache, cores
+from harness.stack import cache
 from harness.stack.cores import Held
 from harness.stack.embedded import account as accounts
 from harness.stack.embedded import binaries as programs
@@ -27,7 +27,7 @@ from harness.stack.embedded.node import Node, Program
 from harness.stack.embedded.replica import ReplicaMaker
 from harness.stack.postgres_settings import NO_STATEMENTS
 from harness.stack.replica import BACKUP
-from harness.stack.replicas import Replicas
+from harness.stack.replicas import Replicas, Room
 from harness.stack.replicated import ReplicatedPostgres
 from harness.stack.stack import Role
 
@@ -45,11 +45,13 @@ class EmbeddedPostgres(ReplicatedPostgres[Node]):
         scale: float,
         seed: int,
         held: Sequence[Held],
+        beside: Sequence[Held],
         say: Callable[[str], None],
     ) -> Iterator[Self]:
         """Start the servers with a seeded dataset; torn down on every path.
 
         :param held: the cores that they get, the primary's first
+        :param beside: what the other servers of the stack get
         :raises StackError: a server did not come up
         """
         account = accounts.for_servers()
@@ -65,11 +67,7 @@ class EmbeddedPostgres(ReplicatedPostgres[Node]):
         program = Program(binaries=binaries, account=account)
         primary = Node(name="postgres", role=Role.WRITER, program=program, held=held[0], notes=tuple(notes))
         maker = ReplicaMaker(primary=primary, settings={**asked.settings, **asked.replica_settings})
-
-        def room(others: Sequence[Held]) -> Held:
-            taken = [held[0].cpus, *(one.cpus for one in others)]
-            return cores.joining(asked.cpus_of_a_replica, taken, cores.own_cores())
-
+        room = Room(cpus=asked.cpus_of_a_replica, primary=held[0], beside=beside)
         replicas = Replicas(primary, maker, room)
         try:
             template.put_into(primary.instance.data, recipe, say)

@@ -73,7 +73,8 @@ class EmbeddedStack:
             documents: EmbeddedMongo | None = None
             if postgres is not None:
                 held = split.servers[: len(wanted)]
-                up = EmbeddedPostgres.up(postgres, fixture, scale=scale, seed=seed, held=held, say=say)
+                beside = split.servers[len(held) :]
+                up = EmbeddedPostgres.up(postgres, fixture, scale=scale, seed=seed, held=held, beside=beside, say=say)
                 relational = closing.enter_context(up)
             if mongo is not None:
                 theirs = split.servers[len(wanted) :]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,14 +11,16 @@ import psycopg
 import pytest
 
 from harness.errors import StackError
+from harness.stack import cores
 from harness.stack.cores import Held
 from harness.stack.logs import Logs
 from harness.stack.postgres import Endpoint
 from harness.stack.replica import Replica
-from harness.stack.replicas import Replicas
+from harness.stack.replicas import Replicas, Room
 from harness.stack.stack import Stage
 
 HELD = Held(cpus=1, cores=None)
+ROOM = Room(cpus=1, primary=HELD)
 
 
 @dataclass
@@ -64,9 +66,11 @@ class PlayedMaker:
     begun: threading.Event = field(default_factory=threading.Event)
     aborted: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     prepared: list[PlayedNode] = field(default_factory=list)
+    given: list[Held] = field(default_factory=list)
 
     def prepare(self, name: str, held: Held) -> PlayedNode:
         self.prepared.append(PlayedNode(name))
+        self.given.append(held)
         return self.prepared[-1]
 
     def back_up(self, node: PlayedNode) -> None:
@@ -82,10 +86,6 @@ class PlayedMaker:
         self.aborted.release()
 
 
-def same(others: Sequence[Held]) -> Held:
-    return HELD
-
-
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A replica is up as soon as it is begun."""
@@ -98,7 +98,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def replicas() -> Replicas[PlayedNode]:
-    return Replicas(PlayedNode("postgres"), PlayedMaker(), same)
+    return Replicas(PlayedNode("postgres"), PlayedMaker(), ROOM)
 
 
 def names(replicas: Replicas[PlayedNode]) -> list[str]:
@@ -116,17 +116,25 @@ def test_one_that_is_added_has_the_first_name_that_is_free(replicas: Replicas[Pl
 
 @pytest.mark.usefixtures("at_once")
 def test_one_more_gets_what_there_is_room_for_beside_the_others() -> None:
-    seen: list[Sequence[Held]] = []
-
-    def room(others: Sequence[Held]) -> Held:
-        seen.append(others)
-        return Held(cpus=3, cores=(1, 2, 3))
-
-    replicas = Replicas(PlayedNode("postgres"), PlayedMaker(), room)
-    replicas.bring_up([HELD], lambda line: None)
+    maker, first = PlayedMaker(), Held(cpus=1, cores=(6,))
+    room = Room(cpus=1, primary=Held(cpus=1, cores=(7,)), own=tuple(range(8)))
+    replicas = Replicas(PlayedNode("postgres"), maker, room)
+    replicas.bring_up([first], lambda line: None)
     replicas.add()
     replicas.add()
-    assert seen == [[HELD], [HELD, Held(cpus=3, cores=(1, 2, 3))]]
+    assert [held.cores for held in maker.given] == [(6,), (5,), (4,)]
+
+
+def test_one_more_gets_cores_that_no_other_server_of_the_stack_has() -> None:
+    """They lie before those of the others, which got theirs in this order: primary, replicas, then MongoDB's members."""
+    own = tuple(range(10))
+    primary, replica, *members = cores.split([2, 1, 1, 1], own).servers
+    room = Room(cpus=2, primary=primary, beside=members, own=own)
+    first = room.left([replica])
+    second = room.left([replica, first])
+    taken = [core for held in (second, first, primary, replica, *members) for core in held.cores or ()]
+    assert taken == [1, 2, 3, 4, 5, 6, 7, 8, 9]
+    assert ["joined a load" in " ".join(held.notes) for held in (first, second)] == [True, True]
 
 
 @pytest.mark.usefixtures("at_once")
@@ -171,7 +179,7 @@ def test_none_is_added_after_the_end(replicas: Replicas[PlayedNode]) -> None:
 def test_the_end_awaits_one_in_the_making_and_aborts_it_until_it_fails() -> None:
     """What is ended the first time may be about to begin something that must be ended as well."""
     maker = PlayedMaker(aborts_needed=3)
-    replicas = Replicas(PlayedNode("postgres"), maker, same)
+    replicas = Replicas(PlayedNode("postgres"), maker, ROOM)
     errors: list[BaseException] = []
 
     def add() -> None:
