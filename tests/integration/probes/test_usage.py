@@ -18,10 +18,13 @@ import pytest
 from docker.models.containers import Container
 
 from harness.model import Sample
+from harness.probes.core_times import CoreTimes
 from harness.probes.probe import Unmeasured
 from harness.probes.usage import UsageProbe
+from harness.stack import cores
 from harness.stack.stack import Footprint
 from tests.integration.probes.conftest import total, until
+from tests.integration.probes.neighbour import cpu_s, neighbour, worked_s
 
 pytestmark = pytest.mark.docker
 
@@ -89,9 +92,9 @@ def _footprint(container: Container, cpus: float | None = None) -> Footprint | N
     return Footprint(pid=state["Pid"], confined=True, cpus=cpus) if state["Running"] else None
 
 
-def _probe(**containers: Container) -> UsageProbe:
+def _probe(core_times: CoreTimes | None = None, **containers: Container) -> UsageProbe:
     asked = {name: lambda one=one: _footprint(one) for name, one in containers.items()}
-    return UsageProbe(lambda: asked)  # type: ignore[return-value]
+    return UsageProbe(lambda: asked, cores=core_times)  # type: ignore[return-value]
 
 
 async def test_what_a_container_burns_and_is_held_back_from(run: Callable[..., Container]) -> None:
@@ -174,6 +177,31 @@ async def test_a_container_that_starts_again_is_found_again(run: Callable[..., C
     with pytest.raises(Unmeasured):
         # Both were measured a moment ago; that nothing of them can be found now is a gap.
         await UsageProbe(lambda: {"postgres": lambda: Footprint(pid=_gone(), confined=True, cpus=1)}).sample(3.0)
+
+
+@pytest.mark.skipif(len(cores.own_cores() or ()) < 2, reason="needs two cores that can be held to")
+async def test_what_others_use_of_a_containers_core(run: Callable[..., Container]) -> None:
+    core = (cores.own_cores() or ())[-1]
+    held = run(BURN, cpuset_cpus=str(core))
+    anywhere = run("read x", nano_cpus=500_000_000)
+    probe = _probe(CoreTimes(None), postgres=held, **{"mongo-1": anywhere})
+    others = "flashcrowd_core_others_seconds_total"
+    with neighbour(core, seconds=1.2) as other:
+        begun_s, core_s, before = cpu_s(other), worked_s([core]), await probe.sample(0.0)
+
+        async def both_worked() -> bool:
+            return cpu_s(other) - begun_s >= 1.0
+
+        await until(both_worked)
+        neighbours_s, after = cpu_s(other) - begun_s, await probe.sample(1.0)
+        core_s = worked_s([core]) - core_s
+    assert {one.labels["name"] for one in after if one.metric == others} == {"postgres"}, (
+        "with a quota only a container has no core of its own"
+    )
+    gained = total(after, others, name="postgres", cores=str(core)) - total(before, others)
+    burnt = total(after, CPU, name="postgres") - total(before, CPU, name="postgres")
+    assert neighbours_s - 0.15 <= gained
+    assert gained == pytest.approx(core_s - burnt, abs=0.15 + 0.03 * core_s), "whoever else there was"
 
 
 def _gone() -> int:
