@@ -8,7 +8,7 @@ side.py        one variant: its verdict and its run
 axis.py        the time axis that all charts share; phases and marks
 compact.py     arrays as short JSON
 outcomes.py    how a request ended, in words
-charts.py      what each chart shows, and its text alternative
+chart.py       what a chart is; charts.py: what each shows
 requests.py    series from requests: rates, percentiles, errors, heat map
 sampled.py     series from what the probes sampled
 judgement.py   the verdict table and the sentence on top of it

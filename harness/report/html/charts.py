@@ -3,57 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import replace
 
-
-class Shown(StrEnum):
-    """In which reports a chart stands."""
-
-    ALWAYS = "always"
-    POSTGRES = "postgres"
-    MEASURED = "measured"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """One line of a chart.
-
-    :param color: a role of the style sheet's palette, ``c1`` to ``c8`` or ``fg``, that light and dark resolve differently
-    :param views: views of the chart that show it; empty means all
-    """
-
-    key: str
-    label: str
-    color: str
-    dash: bool = False
-    views: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chart:
-    """One row of charts: the same for every variant, on the same scales.
-
-    :param unit: base unit of its values, as in :mod:`harness.units`
-    :param form: ``lines``, ``stacked`` or ``heat``
-    :param by_operation: whether the operation selector changes it
-    :param floor_top: the vertical axis reaches at least this high
-    :param by_server: whether it has a line for each server, before the others
-    :param shown: where it stands: in every report, in those with a PostgreSQL, or in those that have something to show in it
-    """
-
-    id: str
-    title: str
-    note: str
-    unit: str
-    lines: tuple[Line, ...]
-    form: str = "lines"
-    log: bool = False
-    by_operation: bool = False
-    floor_top: float = 0.0
-    by_server: bool = False
-    shown: Shown = Shown.ALWAYS
-
+from harness.report.html.chart import Apart, Chart, Line, Shown
+from harness.series import BY_NAME
 
 #: Colours for kinds of errors, in the order in which kinds are given them.
 ERROR_COLORS = ("c2", "c3", "c1", "c4", "c5", "c6", "c7", "c8")
@@ -63,6 +16,41 @@ SERVER_COLORS = ("c2", "c3", "c5", "c6", "c7", "c8")
 
 _RESPONSE, _SERVICE = ("response",), ("service",)
 
+
+def _line(key: str, label: str, color: str, views: tuple[str, ...] = ()) -> Line:
+    return Line(key=key, label=label, color=color, views=views)
+
+
+def _dashed(key: str, label: str, color: str, views: tuple[str, ...] = ()) -> Line:
+    return Line(key=key, label=label, color=color, views=views, dash=True)
+
+
+def _of_series(
+    id: str,
+    title: str,
+    note: str,
+    *lines: Line,
+    apart: tuple[Apart, ...] = (),
+    floor_top: float = 0.0,
+    shown: Shown = Shown.MEASURED,
+) -> Chart:
+    """A chart of sampled series, in the unit of the first; each line's key is the name of one."""
+    units = [*(each.series.unit for each in apart), *(BY_NAME[line.key].unit for line in lines)]
+    return Chart(
+        id=id, title=title, note=note, unit=units[0], lines=lines, apart=apart, floor_top=floor_top, shown=shown
+    )
+
+
+def _each(name: str, label: str) -> Apart:
+    """A series of all servers, for each by itself."""
+    return Apart(series=BY_NAME[name], label=label)
+
+
+def _like(name: str) -> Apart:
+    """A series of PostgreSQL's, for every server that has the like."""
+    return Apart(series=replace(BY_NAME[name], labels={"name": "*"}), label="name")
+
+
 CHARTS: tuple[Chart, ...] = (
     Chart(
         id="rate",
@@ -71,10 +59,10 @@ CHARTS: tuple[Chart, ...] = (
         unit="1/s",
         by_operation=True,
         lines=(
-            Line(key="offered", label="offered", color="fg", dash=True),
-            Line(key="begun", label="with retries", color="c8"),
-            Line(key="ok", label="ok", color="c1"),
-            Line(key="failed", label="failed", color="c2"),
+            _dashed("offered", "offered", "fg"),
+            _line("begun", "with retries", "c8"),
+            _line("ok", "ok", "c1"),
+            _line("failed", "failed", "c2"),
         ),
     ),
     Chart(
@@ -85,13 +73,13 @@ CHARTS: tuple[Chart, ...] = (
         log=True,
         by_operation=True,
         lines=(
-            Line(key="response.p50", label="p50", color="c1", views=_RESPONSE),
-            Line(key="response.p95", label="p95", color="c3", views=_RESPONSE),
-            Line(key="response.p99", label="p99", color="c2", views=_RESPONSE),
-            Line(key="service.p99", label="service p99", color="fg", dash=True, views=_RESPONSE),
-            Line(key="service.p50", label="service p50", color="c1", views=_SERVICE),
-            Line(key="service.p95", label="service p95", color="c3", views=_SERVICE),
-            Line(key="service.p99", label="service p99", color="c2", views=_SERVICE),
+            _line("response.p50", "p50", "c1", _RESPONSE),
+            _line("response.p95", "p95", "c3", _RESPONSE),
+            _line("response.p99", "p99", "c2", _RESPONSE),
+            _dashed("service.p99", "service p99", "fg", _RESPONSE),
+            _line("service.p50", "service p50", "c1", _SERVICE),
+            _line("service.p95", "service p95", "c3", _SERVICE),
+            _line("service.p99", "service p99", "c2", _SERVICE),
         ),
     ),
     Chart(
@@ -102,7 +90,6 @@ CHARTS: tuple[Chart, ...] = (
         form="heat",
         log=True,
         by_operation=True,
-        lines=(),
     ),
     Chart(
         id="errors",
@@ -111,40 +98,31 @@ CHARTS: tuple[Chart, ...] = (
         unit="1/s",
         form="stacked",
         by_operation=True,
-        lines=(),
     ),
-    Chart(
-        id="cpu",
-        title="CPU",
-        note="servers: share of the cores that each is allotted; generator and harness: share of one core; others, hypervisor: share of the cores to which a server is held",
-        unit="ratio",
+    _of_series(
+        "cpu",
+        "CPU",
+        "servers: share of the cores that each is allotted; generator and harness: share of one core; others, hypervisor: share of the cores to which a server is held",
+        _line("generator.cpu", "generator, busiest worker", "c1"),
+        _dashed("harness.cpu", "harness", "c4"),
+        _line("server.core.others", "others on a server's cores", "c8"),
+        _dashed("server.core.steal", "hypervisor", "fg"),
+        apart=(_like("postgres.cpu"),),
         floor_top=1.0,
-        by_server=True,
-        lines=(
-            Line(key="generator.cpu", label="generator, busiest worker", color="c1"),
-            Line(key="harness.cpu", label="harness", color="c4", dash=True),
-            Line(key="server.core.others", label="others on a server's cores", color="c8"),
-            Line(key="server.core.steal", label="hypervisor", color="fg", dash=True),
-        ),
+        shown=Shown.ALWAYS,
     ),
-    Chart(
-        id="throttled",
-        title="Throttled",
-        note="share of the periods of its CPU quota in which a server used it up and was stopped",
-        unit="ratio",
+    _of_series(
+        "throttled",
+        "Throttled",
+        "share of the periods of its CPU quota in which a server used it up and was stopped",
+        apart=(_like("postgres.throttled"),),
         floor_top=1.0,
-        by_server=True,
-        shown=Shown.MEASURED,
-        lines=(),
     ),
-    Chart(
-        id="replication",
-        title="Replication lag",
-        note="how far each replica or secondary is behind its primary; a member that does not answer stays where it was heard of last",
-        unit="s",
-        by_server=True,
-        shown=Shown.MEASURED,
-        lines=(),
+    _of_series(
+        "replication",
+        "Replication lag",
+        "how far each replica or secondary is behind its primary; a member that does not answer stays where it was heard of last",
+        apart=(_each("replica.lag", "server"), _each("mongo.lag", "member")),
     ),
     Chart(
         id="connections",
@@ -154,86 +132,65 @@ CHARTS: tuple[Chart, ...] = (
         form="stacked",
         shown=Shown.POSTGRES,
         lines=(
-            Line(key="waiting", label="waiting for a lock", color="c2"),
-            Line(key="active", label="active", color="c1"),
-            Line(key="in_transaction", label="idle in transaction", color="c3"),
-            Line(key="idle", label="idle", color="c6"),
-            Line(key="other", label="other", color="c8"),
-            Line(key="limit", label="max_connections", color="fg", dash=True),
+            _line("waiting", "waiting for a lock", "c2"),
+            _line("active", "active", "c1"),
+            _line("in_transaction", "idle in transaction", "c3"),
+            _line("idle", "idle", "c6"),
+            _line("other", "other", "c8"),
+            _dashed("limit", "max_connections", "fg"),
         ),
     ),
-    Chart(
-        id="blocked",
-        title="Blocked sessions",
-        note="sessions that wait for another one's lock, and the longest chain of them",
-        unit="",
+    _of_series(
+        "blocked",
+        "Blocked sessions",
+        "sessions that wait for another one's lock, and the longest chain of them",
+        _line("postgres.blocked", "blocked", "c2"),
+        _line("postgres.block_depth", "chain", "c1"),
         shown=Shown.POSTGRES,
-        lines=(
-            Line(key="postgres.blocked", label="blocked", color="c2"),
-            Line(key="postgres.block_depth", label="chain", color="c1"),
-        ),
     ),
-    Chart(
-        id="deadlocks",
-        title="Deadlocks",
-        note="per second, from the server's log",
-        unit="1/s",
+    _of_series(
+        "deadlocks",
+        "Deadlocks",
+        "per second, from the server's log",
+        _line("deadlock_rate", "deadlocks", "c2"),
         shown=Shown.POSTGRES,
-        lines=(Line(key="deadlock_rate", label="deadlocks", color="c2"),),
     ),
-    Chart(
-        id="mongo_ops",
-        title="MongoDB: operations",
-        note="inserts, finds, updates and deletes of each member, as it counts them",
-        unit="1/s",
-        by_server=True,
-        shown=Shown.MEASURED,
-        lines=(),
+    _of_series(
+        "mongo_ops",
+        "MongoDB: operations",
+        "inserts, finds, updates and deletes of each member, as it counts them",
+        apart=(_each("mongo.ops", "member"),),
     ),
-    Chart(
-        id="mongo_work",
-        title="MongoDB: clients and queues",
-        note="client connections, operations that run, and operations that wait for a ticket or a lock, each on the member that has the most",
-        unit="",
-        shown=Shown.MEASURED,
-        lines=(
-            Line(key="mongo.connections", label="connections", color="c6"),
-            Line(key="mongo.active", label="running", color="c1"),
-            Line(key="mongo.queued", label="queued", color="c2"),
-        ),
+    _of_series(
+        "mongo_work",
+        "MongoDB: clients and queues",
+        "client connections, operations that run, and operations that wait for a ticket or a lock, each on the member that has the most",
+        _line("mongo.connections", "connections", "c6"),
+        _line("mongo.active", "running", "c1"),
+        _line("mongo.queued", "queued", "c2"),
     ),
-    Chart(
-        id="mongo_tickets",
-        title="MongoDB: tickets",
-        note="share of the storage engine's tickets that are taken, on the member where it is largest; dashed at 100 % while flow control holds writes back",
-        unit="ratio",
+    _of_series(
+        "mongo_tickets",
+        "MongoDB: tickets",
+        "share of the storage engine's tickets that are taken, on the member where it is largest; dashed at 100 % while flow control holds writes back",
+        _line("mongo.tickets_used", "tickets taken", "c2"),
+        _dashed("mongo.flow_control_lagged", "flow control", "fg"),
         floor_top=1.0,
-        shown=Shown.MEASURED,
-        lines=(
-            Line(key="mongo.tickets_used", label="tickets taken", color="c2"),
-            Line(key="mongo.flow_control_lagged", label="flow control", color="fg", dash=True),
-        ),
     ),
-    Chart(
-        id="mongo_state",
-        title="MongoDB: members",
-        note="members that are neither primary nor secondary, and index builds on the member that has the most",
-        unit="",
-        shown=Shown.MEASURED,
-        lines=(
-            Line(key="mongo.down", label="members down", color="c2"),
-            Line(key="mongo.index_builds", label="index builds", color="c1"),
-        ),
+    _of_series(
+        "mongo_state",
+        "MongoDB: members",
+        "members that are neither primary nor secondary, and index builds on the member that has the most",
+        _line("mongo.down", "members down", "c2"),
+        _line("mongo.index_builds", "index builds", "c1"),
     ),
-    Chart(
-        id="pool",
-        title="Application pool",
-        note="requests that wait for a connection of the pool, and requests in flight",
-        unit="",
-        lines=(
-            Line(key="pool.waiting", label="waiting for a connection", color="c2"),
-            Line(key="generator.in_flight", label="in flight", color="c1"),
-        ),
+    _of_series(
+        "pool",
+        "Application pool",
+        "requests that wait for a connection of the pool, and requests in flight",
+        _line("pool.waiting", "waiting for a connection", "c2"),
+        _line("generator.in_flight", "in flight", "c1"),
+        shown=Shown.ALWAYS,
     ),
 )
 

@@ -37,7 +37,8 @@ from harness.report.html import (
     statements,
 )
 from harness.report.html.axis import Axis, axis_of, bands, marks
-from harness.report.html.charts import CHARTS, Chart, Line, Shown
+from harness.report.html.chart import Chart, Line, Shown
+from harness.report.html.charts import CHARTS
 from harness.report.html.compact import Array, deltas, rounded
 from harness.report.html.embed import json_text, policy
 from harness.report.html.judgement import judgement
@@ -135,7 +136,7 @@ def _charts(
         seen = {key for own in lines for by_operation in own.get(chart.id, {}).values() for key in by_operation}
         if (chart.shown is Shown.POSTGRES and not relational) or (chart.shown is Shown.MEASURED and not seen):
             continue
-        if chart.by_server:
+        if chart.apart:
             chart = replace(chart, lines=(*(line for name, line in servers.items() if name in seen), *chart.lines))
         found.append(replace(chart, lines=tuple(failures)) if chart.id == "errors" else chart)
     return found
@@ -198,8 +199,9 @@ def _lines(window: Window, kinds: list[str]) -> dict[str, Any]:
         "errors": _binned(requests.errors(window, kinds)),
         "connections": {requests.ALL: _sampled(sampled.connections(window.run, window.axis))},
     }
-    for chart in sampled.SERIES:
-        found[chart] = {requests.ALL: _sampled(sampled.lines(window.run, chart, window.axis))}
+    for chart in CHARTS:
+        if chart.is_sampled:
+            found[chart.id] = {requests.ALL: _sampled(sampled.lines(window.run, chart, window.axis))}
     return found
 
 

@@ -3,37 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 import numpy as np
 
 from harness.record.points import points, points_by
 from harness.record.reader import Points, Run
 from harness.report.html.axis import Axis
+from harness.report.html.chart import Chart
+from harness.report.html.charts import CHARTS
 from harness.report.html.compact import Array, with_gaps
-from harness.series import BY_NAME, Series
-
-#: Which series of :mod:`harness.series` each chart draws.
-SERIES: dict[str, tuple[str, ...]] = {
-    "cpu": ("generator.cpu", "harness.cpu", "server.core.others", "server.core.steal"),
-    "throttled": (),
-    "replication": (),
-    "blocked": ("postgres.blocked", "postgres.block_depth"),
-    "deadlocks": ("deadlock_rate",),
-    "mongo_ops": (),
-    "mongo_work": ("mongo.connections", "mongo.active", "mongo.queued"),
-    "mongo_tickets": ("mongo.tickets_used", "mongo.flow_control_lagged"),
-    "mongo_state": ("mongo.down", "mongo.index_builds"),
-    "pool": ("pool.waiting", "generator.in_flight"),
-}
-
-#: Which series a chart draws for each server by itself, and the label that tells them apart.
-BY_SERVER: dict[str, tuple[tuple[Series, str], ...]] = {
-    "cpu": ((replace(BY_NAME["postgres.cpu"], labels={"name": "*"}), "name"),),
-    "throttled": ((replace(BY_NAME["postgres.throttled"], labels={"name": "*"}), "name"),),
-    "replication": ((BY_NAME["replica.lag"], "server"), (BY_NAME["mongo.lag"], "member")),
-    "mongo_ops": ((BY_NAME["mongo.ops"], "member"),),
-}
 
 _STATES = """
 WITH groups AS (
@@ -64,21 +42,18 @@ _LIMIT = (
 )
 
 
-def lines(run: Run, chart: str, axis: Axis) -> dict[str, Points]:
+def lines(run: Run, chart: Chart, axis: Axis) -> dict[str, Points]:
     """The lines of a chart by key; a series without a single point is left out."""
-    found = {name: points(run, name) for name in SERIES[chart]}
-    for series, label in BY_SERVER.get(chart, ()):
-        found |= points_by(run, series, label)
+    found = {name: points(run, name) for name in chart.series}
+    for each in chart.apart:
+        found |= points_by(run, each.series, each.label)
     return _cut(run, found, axis)
 
 
 def servers(run: Run) -> set[str]:
     """Every server of which something was measured."""
     return {
-        server
-        for apart in BY_SERVER.values()
-        for series, label in apart
-        for server in _values(run, series.metric, label)
+        server for chart in CHARTS for each in chart.apart for server in _values(run, each.series.metric, each.label)
     }
 
 

@@ -7,9 +7,11 @@ from harness.model import Verdict
 from harness.record.reader import Run
 from harness.report.html import sampled
 from harness.report.html.axis import Axis, axis_of
+from harness.report.html.charts import CHARTS
 from harness.report.html.compact import rounded, with_gaps
 
 AXIS = Axis(step_s=1, steps=45)
+CHART = {chart.id: chart for chart in CHARTS}
 
 
 def test_missing_ticks_are_a_break_and_not_a_line(experiment: tuple[Verdict, list[Run]]) -> None:
@@ -19,7 +21,7 @@ def test_missing_ticks_are_a_break_and_not_a_line(experiment: tuple[Verdict, lis
     inside = (states["active"].at_s > 11.5) & (states["active"].at_s < 14.5)
     assert np.isnan(states["active"].value[inside]).all()
     assert inside.any()
-    cpu = sampled.lines(run, "cpu", AXIS)["postgres"]
+    cpu = sampled.lines(run, CHART["cpu"], AXIS)["postgres"]
     assert not np.isnan(cpu.value).any(), "another probe's gap is not its own"
 
 
@@ -34,8 +36,8 @@ def test_states_add_up_to_all_connections(experiment: tuple[Verdict, list[Run]])
 
 def test_a_series_nobody_measured_is_left_out(experiment: tuple[Verdict, list[Run]]) -> None:
     run = experiment[1][0]
-    assert set(sampled.lines(run, "pool", AXIS)) == {"pool.waiting", "generator.in_flight"}
-    run_without = sampled.lines(run, "pool", Axis(step_s=1, steps=0))
+    assert set(sampled.lines(run, CHART["pool"], AXIS)) == {"pool.waiting", "generator.in_flight"}
+    run_without = sampled.lines(run, CHART["pool"], Axis(step_s=1, steps=0))
     assert run_without == {} or all((p.at_s <= 0.5).all() for p in run_without.values())
 
 
