@@ -5,6 +5,7 @@ in the package ``loadtests`` beside this one, or in the folder that FLASHCROWD_L
 hyphens for underscores, so adding one takes a folder and nothing else, and a broken one does not stand in another's way.
 
 definition.py      what of a declaration is refused, in words
+services.py        what of a topology's services is refused
 timeline.py        what of a timeline is refused
 declared_types.py  whether a declaration's values have the types that the nouns say
 mongo_client.py    what of an application's use of MongoDB is refused
@@ -25,9 +26,8 @@ from types import ModuleType
 from harness.catalog.definition import check
 from harness.errors import DefinitionError, UsageError
 from harness.model import Incident
+from harness.stack.service import OWN_FOLDER as OWN_FOLDER
 
-#: Names one more folder in which incidents are looked for.
-OWN_FOLDER = "FLASHCROWD_LOADTESTS"
 DECLARATION = "incident.py"
 ATTRIBUTE = "INCIDENT"
 

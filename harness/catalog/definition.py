@@ -13,6 +13,7 @@ from harness.catalog.declared_types import type_problem
 from harness.catalog.measured import measured
 from harness.catalog.mongo_client import mongo_client_problem
 from harness.catalog.operations import check_operations
+from harness.catalog.services import services_problem
 from harness.catalog.timeline import timeline_problem
 from harness.criteria import ALL_OPERATIONS, parse
 from harness.errors import DefinitionError
@@ -101,7 +102,7 @@ class _Check:
 
     def _topology(self, topology: Topology) -> None:
         postgres, mongo = topology.postgres, topology.mongo
-        self._need(postgres is not None or mongo is not None, "topology", topology, "at least one server")
+        self._need(postgres is not None or mongo is not None, "topology", topology, "at least one database")
         if postgres is not None:
             self._allotment("topology.postgres", postgres.cpus, postgres.memory_bytes)
             self._need(
@@ -123,6 +124,8 @@ class _Check:
                 mongo.cache_bytes,
                 "at least 256 MiB, WiredTiger's own minimum",
             )
+        if problem := services_problem(topology):
+            self._refuse(problem.field, problem.value, problem.expected)
 
     def _allotment(self, field: str, cpus: float, memory_bytes: int | None) -> None:
         self._above_zero(f"{field}.cpus", cpus)

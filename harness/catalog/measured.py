@@ -22,4 +22,6 @@ def measured(series: str, topology: Topology, *, adds_replicas: bool) -> bool:
         return topology.mongo is not None
     if family == "replica":
         return postgres is not None and (postgres.replicas > 0 or adds_replicas)
+    if family == "service":
+        return bool(topology.services)
     return postgres is not None or not (family == "postgres" or family in _OF_POSTGRES)

@@ -58,6 +58,7 @@ class _Check:
         self._steps, self._field, self._topology, self._traffic = steps, field, topology, traffic
         added = sum(isinstance(step.action, AddReplica) for step in steps)
         self._postgres, self._mongo = _servers(topology, added)
+        self._services = {service.name: service.instance_names for service in topology.services}
 
     def problems(self) -> Iterator[TypeProblem]:
         for number, step in enumerate(self._steps):
@@ -129,7 +130,7 @@ class _Check:
         server = _server_of(action)
         if server is None:
             return
-        known = self._postgres + self._mongo
+        known = self._known
         if isinstance(action, RunSql):
             known = tuple(name for name in self._postgres if name != POSTGRES_REPLICAS)
         elif isinstance(action, RunCommand | Failpoint):
@@ -143,6 +144,10 @@ class _Check:
                 field=f"{field}.action.restart",
                 value=False,
                 expected="True: MongoDB empties its cache only by a restart",
+            )
+        elif isinstance(action, FlushCache) and server not in self._postgres + self._mongo and not action.restart:
+            yield TypeProblem(
+                field=f"{field}.action.restart", value=False, expected="True: a service's caches go with its process"
             )
 
     def _shared_state(self, one: Action, other: Action) -> str:
@@ -166,13 +171,18 @@ class _Check:
     def _meet(self, one: str, other: str) -> bool:
         """Whether two names certainly have a server in common: who is primary is known at the moment of the action only."""
         replicas = {name for name in self._postgres if name not in (POSTGRES, POSTGRES_REPLICAS)}
-        return one == other or any(
-            every == POSTGRES_REPLICAS and single in replicas for every, single in ((one, other), (other, one))
-        )
+        roles = {POSTGRES_REPLICAS: replicas, **self._services}
+        return one == other or any(single in roles.get(every, ()) for every, single in ((one, other), (other, one)))
 
     @property
     def _there(self) -> str:
-        return f": {', '.join(self._postgres + self._mongo)}"
+        return f": {', '.join(self._known)}"
+
+    @property
+    def _known(self) -> tuple[str, ...]:
+        """Names and roles that a step may use."""
+        services = [name for role, instances in self._services.items() for name in (*instances, role)]
+        return (*self._postgres, *self._mongo, *services)
 
 
 def _servers(topology: Topology, added: int) -> tuple[tuple[str, ...], tuple[str, ...]]:

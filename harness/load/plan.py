@@ -16,11 +16,30 @@ DSN_VARIABLE = "FLASHCROWD_DSN"
 #: Replicas that take reads: DSNs with a blank between them. Missing or empty: reads go to the primary.
 READERS_VARIABLE = "FLASHCROWD_READERS"
 MONGO_VARIABLE = "FLASHCROWD_MONGO"
+#: With a service's name behind it, such as FLASHCROWD_SERVICE_WEB: its instances' addresses with a blank between them.
+SERVICE_VARIABLE = "FLASHCROWD_SERVICE_"
 VARIANT_VARIABLE = "FLASHCROWD_VARIANT"
 RATE_VARIABLE = "FLASHCROWD_RATE"
 SEED_VARIABLE = "FLASHCROWD_SEED"
 #: A worker's file descriptor limit is raised to its hard limit; beyond this many requests in flight the run is invalid.
 DEFAULT_CAP = 20_000
+
+
+def service_variable(name: str) -> str:
+    """The environment variable with the addresses of a service.
+
+    >>> service_variable("web-api")
+    'FLASHCROWD_SERVICE_WEB_API'
+    """
+    return SERVICE_VARIABLE + name.upper().replace("-", "_")
+
+
+def service_addresses(name: str) -> tuple[str, ...]:
+    """Where a profile, or another service, finds the instances of a service: ``http://127.0.0.1:18080``, …
+
+    :raises KeyError: the topology has no service of that name, or it does not listen
+    """
+    return tuple(os.environ[service_variable(name)].split())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 All are frozen, slotted and keyword-only; copies are derived with :func:`dataclasses.replace`. Times are seconds, sizes
 bytes, shares ratios; ``None`` means not measured or not declared, never 0.
 
-system.py    declared: servers, dataset, application
+system.py    declared: servers, services, dataset, application
 traffic.py   declared: phases of arrivals, retries
 timeline.py  declared: what is done to the servers meanwhile
 incident.py  declared: incident, variants, symptoms, thresholds, criteria
@@ -23,6 +23,7 @@ from harness.model.system import (
     MongoReplicaSet,
     PostgresServer,
     ReadPreference,
+    Service,
     Topology,
 )
 from harness.model.timeline import (
@@ -86,6 +87,7 @@ __all__ = [
     "RunProgram",
     "RunSql",
     "Sample",
+    "Service",
     "SetCpus",
     "Source",
     "Spike",

@@ -53,11 +53,55 @@ class MongoReplicaSet:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """Processes of the application itself, between the crowd and the databases: a web service, a queue's workers.
+
+    Each instance is a process (with its children) that is told in its environment where the databases and the other
+    services are, which variant it is to be, and where to listen: ``HOST`` and ``PORT``. Its working folder is empty when it
+    starts, and nobody else's. :mod:`harness.stack.service` lists the variables.
+
+    :param name: its instances are called ``<name>-1``, ``<name>-2``, …
+    :param command: the program and its arguments; no shell reads them. ``python`` is the interpreter that runs the harness,
+        with its packages; modules are found beside the harness (``loadtests``, ``fixtures``) and in one's own folder of incidents
+    :param cpus: cores that each instance is allotted
+    :param memory_bytes: most memory that each instance may use: one that uses more is killed; None: no limit
+    :param environment: further variables, such as the application's settings
+    :param listens: whether it takes connections at ``PORT``; a queue's worker does not
+    :param ready: a path such as ``/healthz`` that is answered with a status below 400 when the instance is ready; None: it is
+        ready as soon as it takes connections, or runs where it does not listen
+    :param ready_limit_s: how long its start may take
+    :param restart_after_s: how long after its end an instance that ended by itself is started again, as a supervisor would;
+        None: it is not, and its end breaks the run
+    """
+
+    name: str
+    command: tuple[str, ...]
+    instances: int = 1
+    cpus: float = 1
+    memory_bytes: int | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    listens: bool = True
+    ready: str | None = None
+    ready_limit_s: float = 30.0
+    restart_after_s: float | None = None
+
+    @property
+    def instance_names(self) -> tuple[str, ...]:
+        """The names of its instances: labels of their samples, and targets of a timeline.
+
+        >>> Service(name="web", command=("python", "-m", "web"), instances=2).instance_names
+        ('web-1', 'web-2')
+        """
+        return tuple(f"{self.name}-{number}" for number in range(1, self.instances + 1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Topology:
     """The servers of an incident; None: it has none of that kind."""
 
     postgres: PostgresServer | None = field(default_factory=PostgresServer)
     mongo: MongoReplicaSet | None = None
+    services: tuple[Service, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,8 @@
 """Declared: what is done to the servers while the traffic goes on, when, and for how long.
 
-Servers are named as their samples are (``postgres``, ``postgres-replica-1``, ``mongo-2``), or by a role that is looked up at
-the moment of the action: :data:`MONGO_PRIMARY`, :data:`MONGO_SECONDARIES`, :data:`POSTGRES_REPLICAS`.
+Servers are named as their samples are (``postgres``, ``postgres-replica-1``, ``mongo-2``, ``web-1``), or by a role that is
+looked up at the moment of the action: :data:`MONGO_PRIMARY`, :data:`MONGO_SECONDARIES`, :data:`POSTGRES_REPLICAS`, or the name
+of a service, which means all its instances. What the timeline stops or kills no supervisor starts again.
 
 Whatever an action changes is put back when its step's time is over, or when the run ends, however it ends; :func:`undo_of`
 says how.
