@@ -31,7 +31,11 @@ class Origin:
 
     def at_s(self) -> float:
         """Seconds since the origin, now; negative before it."""
-        return (now_ns() - self.monotonic_ns) / 1e9
+        return self.from_monotonic(now_ns())
+
+    def from_monotonic(self, at_ns: int) -> float:
+        """Seconds since the origin of a time of CLOCK_MONOTONIC."""
+        return (at_ns - self.monotonic_ns) / 1e9
 
     def from_wall(self, wall_s: float) -> float:
         """Seconds since the origin of a wall-clock time, as server logs have it."""

@@ -67,7 +67,7 @@ async def experiment(
                     good = True
                     while waiting and good:
                         name = waiting.popleft()
-                        await asyncio.to_thread(stack.reset)
+                        await asyncio.to_thread(stack.reset, name)
                         if interruption.requested:
                             waiting.clear()
                             break

@@ -8,6 +8,8 @@ node.py       a PostgreSQL that we started, as resets and replicas need it
 logs.py       what a server logged since a mark
 replica.py    a streaming replica; replicas.py: all of a primary
 replicated.py  primary and replicas: what is asked of them, and their reset
+service.py    services: where their instances are, what is in their environment, what befell them
+service_set.py  all of a stack's; service_instance.py: one, with its supervisor; readiness.py: whether it is ready
 embedded/     servers as child processes; docker/: in containers; external/: one's own
 cores.py      which cores the servers and which the load get
 processes.py  which processes belong to a data folder

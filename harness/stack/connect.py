@@ -5,9 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from harness.load.plan import DSN_VARIABLE, MONGO_VARIABLE, READERS_VARIABLE
+from harness.stack import service as services
 from harness.stack.mongo import ReplicaSet
 from harness.stack.postgres import Endpoint
 from harness.stack.stack import Stack
@@ -25,7 +27,7 @@ def addresses(stack: Stack) -> dict[str, str]:
         found[READERS_VARIABLE] = " ".join(replica.dsn(user=replica.application_user) for replica in stack.replicas)
     if stack.mongo is not None:
         found[MONGO_VARIABLE] = stack.mongo.uri()
-    return found
+    return found | _of_services(stack)
 
 
 def has_passwords(stack: Stack) -> bool:
@@ -51,6 +53,9 @@ def commands(stack: Stack, *, password_file: Path | None) -> Iterator[str]:
         yield f"mongosh {shlex.quote(bare.uri())}{login}  # {stack.mongo.name}, the whole set"
         for member in bare.members:
             yield f"mongosh {shlex.quote(bare.uri_of(member))}{login}  # {member.name}"
+    for instance in chain.from_iterable(stack.services.values()):
+        if instance.url is not None:
+            yield f"curl {shlex.quote(instance.url)}  # {instance.name}"
 
 
 def password_lines(stack: Stack) -> Iterator[str]:
@@ -77,7 +82,11 @@ def _shown(stack: Stack) -> dict[str, str]:
         found[READERS_VARIABLE] = shlex.quote(" ".join(readers))
     if stack.mongo is not None:
         found[MONGO_VARIABLE] = _bare_set(stack.mongo).uri()
-    return found
+    return found | {variable: shlex.quote(value) for variable, value in _of_services(stack).items()}
+
+
+def _of_services(stack: Stack) -> dict[str, str]:
+    return services.addresses(chain.from_iterable(stack.services.values()))
 
 
 def _bare(endpoint: Endpoint) -> Endpoint:

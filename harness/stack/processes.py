@@ -6,6 +6,7 @@ start, a server's processes by the data folder, which is their working folder or
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterable
 from contextlib import suppress
@@ -14,8 +15,11 @@ from pathlib import Path
 
 import psutil
 
+from harness.stack.service import FOLDER_VARIABLE
+
 # The start is computed from the wall clock at boot, which corrections move a little; a number comes round far later.
 SAME_START_S = 1.5
+SERVICE_LOG = "service.log"  # in a folder's ``log``, which is then a service's
 PROGRAMS = ("postgres", "initdb", "postmaster", "pg_basebackup", "mongod")
 
 
@@ -47,13 +51,20 @@ class Identity:
 
 
 def of_data_folder(data: Path) -> list[psutil.Process]:
-    """The living server processes that work in ``data``: postmaster, backends, initdb, mongod."""
+    """The living server processes that work in ``data``: postmaster, backends, initdb, mongod; of a service's folder all that
+    were started in it or by such."""
+    of_service = (data.parent / "log" / SERVICE_LOG).exists()
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
-            if process.name() in PROGRAMS and _works_in(process, data):
+            if is_marked(process, data) if of_service else process.name() in PROGRAMS and _works_in(process, data):
                 found.append(process)
     return found
+
+
+def is_marked(process: psutil.Process, folder: Path) -> bool:
+    """Whether a process was told, or inherited, that ``folder`` is its working folder as a service."""
+    return process.pid != os.getpid() and process.environ().get(FOLDER_VARIABLE) == str(folder)
 
 
 def end(processes: Iterable[psutil.Process], *, number: int = signal.SIGKILL, limit_s: float = 5.0) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from harness.stack.mongo import ReplicaSet
 from harness.stack.postgres import Endpoint
+from harness.stack.service import ServiceEndpoint, StackEvent
 
 
 class Role(StrEnum):
@@ -18,6 +19,7 @@ class Role(StrEnum):
     WRITER = "writer"  # PostgreSQL, the primary
     READER = "reader"  # PostgreSQL, a streaming replica
     MEMBER = "member"  # MongoDB, a member of the replica set
+    SERVICE = "service"  # the application itself, an instance of one of its services
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,12 +30,14 @@ class Footprint:
     :param confined: whether the process has a control group of its own, whose counters are those of the server
     :param cpus: cores it is allotted; None: not known
     :param memory_bytes: most memory it may use; None: no limit
+    :param service: the service that it is an instance of; its processes may have children of their own. None: it is a database
     """
 
     pid: int
     confined: bool
     cpus: float | None
     memory_bytes: int | None = None
+    service: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +101,8 @@ class Stack(Protocol):
     :ivar postgres: the primary, at the database that the dataset was seeded into; None: the topology has no PostgreSQL
     :ivar replicas: streaming replicas that take reads now; grows and shrinks with the timeline
     :ivar mongo: None: the topology has no MongoDB
+    :ivar services: the instances of each service by its name
+    :ivar events: what befell servers since the last reset and has been dealt with, such as a crash and the restart after it
     :ivar servers: every server by its name
     :ivar load_cores: the cores for the load, which this process is held to already; None: any
     """
@@ -111,15 +117,23 @@ class Stack(Protocol):
     def mongo(self) -> ReplicaSet | None: ...
 
     @property
+    def services(self) -> Mapping[str, tuple[ServiceEndpoint, ...]]: ...
+
+    @property
+    def events(self) -> Sequence[StackEvent]: ...
+
+    @property
     def servers(self) -> Mapping[str, Server]: ...
 
     @property
     def load_cores(self) -> tuple[int, ...] | None: ...
 
-    def reset(self) -> None:
+    def reset(self, variant: str | None = None) -> None:
         """Put the data back to exactly the seeded state on every server, whatever was done to them; sessions still
-        connected are ended, statistics of statements and what :meth:`save_logs` saves begin anew.
+        connected are ended, statistics of statements and what :meth:`save_logs` saves begin anew. Services begin anew, too,
+        from fresh processes.
 
+        :param variant: which variant services are told to be; None: they are told none
         :raises StackError: a server does not do it
         """
 
@@ -133,7 +147,7 @@ class Stack(Protocol):
         """
 
     def check_alive(self) -> str | None:
-        """None while all servers live that are not down on purpose, else which died and how: exit status, last log lines."""
+        """None while all servers live that are not down on purpose or about to be started again, else which died and how: exit status, last log lines."""
 
     def save_logs(self, folder: Path) -> None:
         """Copy what the servers logged since the last reset into ``folder``."""

@@ -29,6 +29,8 @@ def candidates(stack: Stack, target: str) -> list[Server]:
     roles = {POSTGRES_REPLICAS: Role.READER, MONGO_PRIMARY: Role.MEMBER, MONGO_SECONDARIES: Role.MEMBER}
     if target in roles:
         return [server for server in stack.servers.values() if server.role is roles[target]]
+    if target in stack.services:
+        return [stack.servers[instance.name] for instance in stack.services[target]]
     found = stack.servers.get(target)
     return [] if found is None else [found]
 
@@ -71,6 +73,8 @@ def _known(stack: Stack) -> list[str]:
     if stack.mongo is not None:
         names += [member.name for member in stack.mongo.members]
         names += [MONGO_PRIMARY, MONGO_SECONDARIES]
+    for service, instances in stack.services.items():
+        names += [service, *(instance.name for instance in instances)]
     return names
 
 

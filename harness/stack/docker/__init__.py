@@ -9,6 +9,7 @@ session.py    sessions of its superuser
 mongo.py      the replica set of a stack
 member.py     one mongod
 mongo_files.py  a dataset seeded once, kept as a mongod's files
+service.py    an instance of a service
 server.py     a server as the timeline acts upon it
 container.py  one container: create, start, how it died, remove
 network.py    a network of a stack's own

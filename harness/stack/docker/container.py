@@ -20,7 +20,8 @@ from harness.stack.docker.labels import Labels
 from harness.stack.docker.network import Network
 from harness.stack.embedded.mongod import LOG as MONGOD_LOG
 from harness.stack.embedded.mongod import last_lines as mongod_lines
-from harness.stack.processes import Identity
+from harness.stack.processes import SERVICE_LOG, Identity
+from harness.stack.service import FOR_WANT_OF_MEMORY
 
 PERIOD_US = 100_000  # of the CPU quota; the kernel's and Docker's default
 SHARED_MEMORY_BYTES = (
@@ -74,6 +75,7 @@ class Plan:
     :param environment: holds passwords, so it is never shown
     :param binds: folders of this machine and where they are seen inside, with ``ro`` or ``rw``
     :param volumes: folders inside that are disk of the container's own
+    :param options: further arguments of the engine's ``create``
     """
 
     name: str
@@ -84,6 +86,7 @@ class Plan:
     allotment: Allotment
     binds: Sequence[tuple[Path, str, str]] = ()
     volumes: Sequence[str] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Container:
@@ -168,7 +171,7 @@ class Container:
             return None
         status, lacked_memory = state["ExitCode"], state["OOMKilled"]
         if lacked_memory and status == KILLED:
-            how = f"was killed for want of memory: it may use {_limit(self._plan.allotment)} (OOMKilled)"
+            how = f"was killed {FOR_WANT_OF_MEMORY}: it may use {_limit(self._plan.allotment)} (OOMKilled)"
         elif status > 128:
             how = f"was killed by signal {status - 128} (exit status {status})"
         else:
@@ -183,8 +186,9 @@ class Container:
         if (self.log / MONGOD_LOG).exists():
             return mongod_lines(self.log)
         lines: list[str] = []
-        with suppress(OSError):
-            lines = (self.log / POSTGRES_LOG).read_text(encoding="utf-8", errors="replace").splitlines()
+        for name in (POSTGRES_LOG, SERVICE_LOG):
+            with suppress(OSError):
+                lines = (self.log / name).read_text(encoding="utf-8", errors="replace").splitlines()
         if not lines:
             with suppress(*FAILURES):
                 lines = self._api.logs(self._number, tail=SHOWN_LINES).decode(errors="replace").splitlines()
@@ -326,6 +330,7 @@ def create(place: Place, plan: Plan, address: str | None = None) -> Container:
             shm_size=SHARED_MEMORY_BYTES,
             log_config=LogConfig(type=LogConfig.types.JSON, config={"max-size": "10m"}),
             **limits,
+            **plan.options,
         )
     return Container(place=place, plan=plan, number=str(made.id), address=address)
 

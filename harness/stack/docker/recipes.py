@@ -163,6 +163,14 @@ def mongo() -> Recipe:
     )
 
 
+def service() -> Recipe:
+    """An image of folders and links: what a service runs on is seen in it, see :mod:`harness.stack.docker.service`."""
+    root = RootFilesystem()
+    for path in ("dev", "etc", "proc", "sys", "tmp", "usr"):
+        root.add_folder(path)
+    return Recipe(tag="flashcrowd/service", made_of="nothing", files=FILES / "service", root=root)
+
+
 def _postgres_of_wheel(wheel: Wheel, tree: Path, major: int) -> Recipe:
     root = _base("postgres", home="/var/lib/postgresql")
     # Its programs find the libraries beside the package by a relative path, which must stay true.

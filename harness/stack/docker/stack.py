@@ -3,7 +3,7 @@
 1 find the engine and the images
 2 divide the cores between the servers and the load
 3 make a folder for logs, a guard that cleans up should this process be killed, and a network
-4 start the servers, each with a seeded dataset
+4 start the servers, each with a seeded dataset, and then the services, which are told where those are
 5 the run; between variants the data is put back to the seeded state
 6 remove containers, network and folder, on every path
 """
@@ -11,8 +11,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,8 +21,9 @@ from harness import dataset as datasets
 from harness.errors import StackError
 from harness.model import Dataset, Topology
 from harness.stack import cores
+from harness.stack.connect import addresses
 from harness.stack.docker import engine as engines
-from harness.stack.docker import images, network
+from harness.stack.docker import images, network, recipes, service
 from harness.stack.docker.container import Place
 from harness.stack.docker.engine import Engine
 from harness.stack.docker.guard import guarded
@@ -36,6 +38,8 @@ from harness.stack.mongo import ReplicaSet
 from harness.stack.mongod_options import check_parameters
 from harness.stack.postgres import Endpoint
 from harness.stack.postgres_settings import check_settings
+from harness.stack.service import ServiceEndpoint, StackEvent
+from harness.stack.service_set import ServiceSet, cores_asked
 from harness.stack.stack import Server
 
 
@@ -54,6 +58,7 @@ class DockerStack:
         about: dict[str, Any],
     ) -> None:
         self._postgres, self._mongo, self._about = postgres, mongo, about
+        self._services = ServiceSet(())  # they are told where the databases are, so these are first
         self.load_cores = load_cores
 
     @classmethod
@@ -78,7 +83,9 @@ class DockerStack:
             check_parameters(mongo)
         fixture = datasets.load(dataset, topology)
         members = [] if mongo is None else [mongo.cpus] * mongo.members
-        split = cores.split([*asked, *members], cores.own_cores(), quotas=True)
+        databases = len(asked) + len(members)
+        wanted = [*asked, *members, *cores_asked(topology.services)]
+        split = cores.split(wanted, cores.own_cores(), quotas=True)
         labels = Labels(stack=f"flashcrowd-{secrets.token_hex(4)}")
         with ExitStack() as closing:
             engine = closing.enter_context(engines.connect())
@@ -106,13 +113,20 @@ class DockerStack:
                 )
                 relational = closing.enter_context(up)
             if mongo is not None and document_image is not None:
-                theirs = split.servers[len(asked) :]
+                theirs = split.servers[len(asked) : databases]
                 set_up = DockerMongo.up(
                     mongo, fixture, document_image, place, scale=scale, seed=seed, held=theirs, say=say
                 )
                 documents = closing.enter_context(set_up)
             about = {"provider": "docker", "engine": engine.version(), "network": str(net.subnet)}
-            yield cls(postgres=relational, mongo=documents, load_cores=split.load, about=about)
+            stack = cls(postgres=relational, mongo=documents, load_cores=split.load, about=about)
+            if topology.services:
+                image = images.build(engine.client, recipes.service(), lambda line: None)
+                where = partial(service.place, image=image, where=place)
+                held = split.servers[databases:]
+                serving = ServiceSet.up(topology.services, where, addresses(stack), held=held, say=say)
+                stack._services = closing.enter_context(serving)
+            yield stack
 
     @property
     def postgres(self) -> Endpoint | None:
@@ -132,7 +146,18 @@ class DockerStack:
     @property
     def servers(self) -> Mapping[str, Server]:
         """Every server by its name."""
-        return {server.name: server for server in self._servers()}
+        found: Sequence[Server] = (*self._servers(), *self._services.instances)
+        return {server.name: server for server in found}
+
+    @property
+    def services(self) -> Mapping[str, tuple[ServiceEndpoint, ...]]:
+        """The instances of each service by its name."""
+        return self._services.endpoints
+
+    @property
+    def events(self) -> Sequence[StackEvent]:
+        """Crashes and restarts of services since the last reset."""
+        return self._services.events
 
     def why_not(self, action: str) -> str | None:
         """Why it cannot do ``add_replica``; None if it can."""
@@ -149,30 +174,36 @@ class DockerStack:
             raise StackError(self.why_not("add_replica"))
         return self._postgres.add_replica()
 
-    def reset(self) -> None:
-        """Put the data back to exactly the seeded state on every server; sessions still connected to it are ended.
+    def reset(self, variant: str | None = None) -> None:
+        """Put the data back to exactly the seeded state on every server; sessions still connected to it are ended, and
+        services begin in new containers.
 
+        :param variant: which variant services are told to be
         :raises StackError: a server does not do it
         """
+        self._services.end()
         for part in (self._postgres, self._mongo):
             if part is not None:
                 part.reset()
+        self._services.begin(addresses(self), variant=variant)
 
     def check_alive(self) -> str | None:
         """None while all servers live that are not down on purpose, else how one died: exit status, want of memory, last
         log lines."""
-        return next((died for server in self._servers() if (died := server.how_it_died())), None)
+        died = (died for server in self._servers() if (died := server.how_it_died()))
+        return next(died, None) or self._services.check_alive()
 
     def save_logs(self, folder: Path) -> None:
         """Copy what the servers logged since the last reset into ``folder``; what replicas logged into a folder of each."""
-        for part in (self._postgres, self._mongo):
+        for part in (self._postgres, self._mongo, self._services):
             if part is not None:
                 part.save_logs(folder)
 
     def describe(self) -> dict[str, Any]:
         """The object ``stack`` of run.json."""
         parts = {"postgres": self._postgres, "mongo": self._mongo}
-        return {**self._about, **{name: part.describe() for name, part in parts.items() if part is not None}}
+        databases = {name: part.describe() for name, part in parts.items() if part is not None}
+        return {**self._about, **databases, **self._services.describe()}
 
     def _servers(self) -> tuple[DockerServer, ...]:
         relational = () if self._postgres is None else self._postgres.nodes

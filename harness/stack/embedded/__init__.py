@@ -13,6 +13,7 @@ member.py     one member of it as the timeline acts upon it
 mongod.py     one mongod: start it, see whether it lives, end it
 mongo_template.py  how a member's files are seeded
 mongod_program.py  which mongod
+service.py    an instance of a service
 instance.py   the folder that a server lives in, and who owns it
 binaries.py   which PostgreSQL
 account.py    which user it runs as

@@ -48,18 +48,23 @@ class Account:
                 os.lchown(Path(folder) / name, self.uid, self.gid)
 
 
+def own() -> Account:
+    """The account that we are."""
+    uid = os.geteuid()
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:  # containers run with any uid
+        name = str(uid)
+    return Account(name=name, uid=uid, gid=os.getegid(), switched=False)
+
+
 def for_servers() -> Account:
     """The account that servers run as: ours, or an unprivileged one where we are root.
 
     :raises StackError: we are root and there is no other user
     """
     if os.geteuid() != 0:
-        uid = os.geteuid()
-        try:
-            name = pwd.getpwuid(uid).pw_name
-        except KeyError:  # containers run with any uid
-            name = str(uid)
-        return Account(name=name, uid=uid, gid=os.getegid(), switched=False)
+        return own()
     for name in CANDIDATES:
         try:
             entry = pwd.getpwnam(name)

@@ -2,7 +2,7 @@
 
 1 sweep what killed runs left
 2 divide the cores between the servers and the load
-3 start the servers, each with a seeded dataset
+3 start the servers, each with a seeded dataset, and then the services, which are told where those are
 4 the run; between variants the data is put back to the seeded state
 5 stop the servers and remove their folders, on every path
 """
@@ -18,6 +18,8 @@ from harness import dataset as datasets
 from harness.errors import StackError
 from harness.model import Dataset, Topology
 from harness.stack import cores
+from harness.stack.connect import addresses
+from harness.stack.embedded import service
 from harness.stack.embedded.mongo import EmbeddedMongo
 from harness.stack.embedded.postgres import EmbeddedPostgres
 from harness.stack.embedded.sweep import sweep
@@ -25,6 +27,8 @@ from harness.stack.mongo import ReplicaSet
 from harness.stack.mongod_options import check_parameters
 from harness.stack.postgres import Endpoint
 from harness.stack.postgres_settings import check_settings
+from harness.stack.service import ServiceEndpoint, StackEvent
+from harness.stack.service_set import ServiceSet, cores_asked
 from harness.stack.stack import Server
 
 NO_POSTGRES = "the topology has no PostgreSQL that a replica could follow"
@@ -41,6 +45,7 @@ class EmbeddedStack:
     ) -> None:
         self._postgres = postgres
         self._mongo = mongo
+        self._services = ServiceSet(())  # they are told where the databases are, so these are first
         self.load_cores = load_cores
 
     @classmethod
@@ -66,7 +71,8 @@ class EmbeddedStack:
             say(line)
         wanted = [] if postgres is None else [postgres.cpus, *[postgres.cpus_of_a_replica] * postgres.replicas]
         members = [] if mongo is None else [mongo.cpus] * mongo.members
-        split = cores.split([*wanted, *members], cores.own_cores())
+        databases = len(wanted) + len(members)
+        split = cores.split([*wanted, *members, *cores_asked(topology.services)], cores.own_cores())
         with ExitStack() as closing:
             closing.enter_context(cores.process_held_to(split.load))
             relational: EmbeddedPostgres | None = None
@@ -77,10 +83,14 @@ class EmbeddedStack:
                 up = EmbeddedPostgres.up(postgres, fixture, scale=scale, seed=seed, held=held, beside=beside, say=say)
                 relational = closing.enter_context(up)
             if mongo is not None:
-                theirs = split.servers[len(wanted) :]
+                theirs = split.servers[len(wanted) : databases]
                 set_up = EmbeddedMongo.up(mongo, fixture, scale=scale, seed=seed, held=theirs, say=say)
                 documents = closing.enter_context(set_up)
-            yield cls(postgres=relational, mongo=documents, load_cores=split.load)
+            stack = cls(postgres=relational, mongo=documents, load_cores=split.load)
+            held = split.servers[databases:]
+            serving = ServiceSet.up(topology.services, service.place, addresses(stack), held=held, say=say)
+            stack._services = closing.enter_context(serving)
+            yield stack
 
     @property
     def postgres(self) -> Endpoint | None:
@@ -102,7 +112,17 @@ class EmbeddedStack:
         """Every server by its name."""
         nodes: Sequence[Server] = () if self._postgres is None else self._postgres.nodes
         members: Sequence[Server] = () if self._mongo is None else self._mongo.members
-        return {server.name: server for server in (*nodes, *members)}
+        return {server.name: server for server in (*nodes, *members, *self._services.instances)}
+
+    @property
+    def services(self) -> Mapping[str, tuple[ServiceEndpoint, ...]]:
+        """The instances of each service by its name."""
+        return self._services.endpoints
+
+    @property
+    def events(self) -> Sequence[StackEvent]:
+        """Crashes and restarts of services since the last reset."""
+        return self._services.events
 
     def why_not(self, action: str) -> str | None:
         """Why it cannot do ``add_replica``; None if it can."""
@@ -117,21 +137,26 @@ class EmbeddedStack:
             raise StackError(NO_POSTGRES)
         return self._postgres.add_replica()
 
-    def reset(self) -> None:
-        """Put the data back to exactly the seeded state on every server; sessions still connected to it are ended.
+    def reset(self, variant: str | None = None) -> None:
+        """Put the data back to exactly the seeded state on every server; sessions still connected to it are ended, and
+        services begin from fresh processes.
 
+        :param variant: which variant services are told to be
         :raises StackError: a server does not do it
         """
+        self._services.end()
         for part in self._parts():
             part.reset()
+        self._services.begin(addresses(self), variant=variant)
 
     def check_alive(self) -> str | None:
         """None while all servers live, else how one died: exit status and last log lines."""
-        return next((died for part in self._parts() if (died := part.check_alive()) is not None), None)
+        parts = (*self._parts(), self._services)
+        return next((died for part in parts if (died := part.check_alive()) is not None), None)
 
     def save_logs(self, folder: Path) -> None:
         """Copy what the servers logged since the last reset into ``folder``, which is made where it is missing."""
-        for part in self._parts():
+        for part in (*self._parts(), self._services):
             part.save_logs(folder)
 
     def describe(self) -> dict[str, Any]:
@@ -141,7 +166,7 @@ class EmbeddedStack:
             described["postgres"] = self._postgres.describe()
         if self._mongo is not None:
             described["mongo"] = self._mongo.describe()
-        return described
+        return described | self._services.describe()
 
     def _parts(self) -> Sequence[EmbeddedPostgres | EmbeddedMongo]:
         return [part for part in (self._postgres, self._mongo) if part is not None]

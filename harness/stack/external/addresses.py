@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.errors import UsageError
-from harness.stack.external import exporters
+from harness.stack.external import exporters, services
 
 POSTGRES_VARIABLE = "FLASHCROWD_EXTERNAL_POSTGRES"
 REPLICAS_VARIABLE = "FLASHCROWD_EXTERNAL_REPLICAS"
 MONGO_VARIABLE = "FLASHCROWD_EXTERNAL_MONGO"
 FILE_VARIABLE = "FLASHCROWD_EXTERNAL_FILE"
-KEYS = ("postgres", "replicas", "mongo", "prometheus")
+KEYS = ("postgres", "replicas", "mongo", "services", "prometheus")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,12 +30,14 @@ class Addresses:
     :param postgres: DSN of the primary and the database that is loaded
     :param replicas: DSNs of streaming replicas that take reads
     :param mongo: connection string of the replica set and the database that is loaded
+    :param services: addresses of instances of services, see :mod:`harness.stack.external.services`
     :param prometheus: where their CPU can be asked for, see :mod:`harness.stack.external.exporters`
     """
 
     postgres: str | None = field(default=None, repr=False)
     replicas: tuple[str, ...] = field(default=(), repr=False)
     mongo: str | None = field(default=None, repr=False)
+    services: tuple[str, ...] = field(default=(), repr=False)
     prometheus: tuple[str, ...] = field(default=(), repr=False)
 
 
@@ -48,11 +50,13 @@ def read(environment: Mapping[str, str] | None = None) -> Addresses:
     named = given.get(FILE_VARIABLE)
     of_file = _of_file(Path(named)) if named else Addresses()
     replicas = tuple(given.get(REPLICAS_VARIABLE, "").split())
+    serving = tuple(given.get(services.VARIABLE, "").split())
     prometheus = tuple(given.get(exporters.VARIABLE, "").split())
     return Addresses(
         postgres=given.get(POSTGRES_VARIABLE) or of_file.postgres,
         replicas=replicas or of_file.replicas,
         mongo=given.get(MONGO_VARIABLE) or of_file.mongo,
+        services=serving or of_file.services,
         prometheus=prometheus or of_file.prometheus,
     )
 
@@ -75,7 +79,7 @@ def _of_file(path: Path) -> Addresses:
     unknown = sorted(value.keys() - set(KEYS))
     if unknown:
         raise UsageError(f"{where}: {unknown[0]}: unknown; it may hold {', '.join(KEYS)}")
-    for key, what in (("replicas", "DSNs"), ("prometheus", "sources")):
+    for key, what in (("replicas", "DSNs"), ("services", "addresses"), ("prometheus", "sources")):
         listed = value.get(key, [])
         if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
             raise UsageError(f"{where}: {key}: must be a list of {what}")
@@ -86,5 +90,6 @@ def _of_file(path: Path) -> Addresses:
         postgres=value.get("postgres"),
         replicas=tuple(value.get("replicas", ())),
         mongo=value.get("mongo"),
+        services=tuple(value.get("services", ())),
         prometheus=tuple(value.get("prometheus", ())),
     )

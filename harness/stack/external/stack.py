@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
 from harness import dataset as datasets
 from harness.errors import StackError, UsageError
 from harness.model import Dataset, Topology
-from harness.stack.external import addresses, dsn, exporters, mongo_uri
+from harness.stack.external import addresses, dsn, exporters, mongo_uri, services
 from harness.stack.external.addresses import Addresses
 from harness.stack.external.mongo import ExternalMongo
 from harness.stack.external.postgres import ExternalPostgres
 from harness.stack.external.server import ExternalServer
 from harness.stack.mongo import ReplicaSet
 from harness.stack.postgres import Endpoint
+from harness.stack.service import ServiceEndpoint, StackEvent
 from harness.stack.stack import Role, Server
 
 
@@ -27,9 +29,16 @@ class ExternalStack:
     """
 
     load_cores: tuple[int, ...] | None = None
+    events: Sequence[StackEvent] = ()
 
-    def __init__(self, *, postgres: ExternalPostgres | None, mongo: ExternalMongo | None) -> None:
-        self._postgres, self._mongo = postgres, mongo
+    def __init__(
+        self,
+        *,
+        postgres: ExternalPostgres | None,
+        mongo: ExternalMongo | None,
+        services: Mapping[str, tuple[ServiceEndpoint, ...]],
+    ) -> None:
+        self._postgres, self._mongo, self.services = postgres, mongo, services
         self._servers: dict[str, Server] = {}
         if postgres is not None:
             self._servers[postgres.endpoint.name] = ExternalServer(postgres.endpoint.name, Role.WRITER)
@@ -38,6 +47,8 @@ class ExternalStack:
         if mongo is not None:
             for member in mongo.replica_set.members:
                 self._servers[member.name] = ExternalServer(member.name, Role.MEMBER)
+        for instance in chain.from_iterable(services.values()):
+            self._servers[instance.name] = ExternalServer(instance.name, Role.SERVICE)
 
     @classmethod
     @contextmanager
@@ -53,6 +64,7 @@ class ExternalStack:
         """
         named = addresses.read()
         _check_named(topology, named)
+        serving = services.endpoints(topology.services, named.services)
         fixture = datasets.load(dataset, topology)
         with ExitStack() as closing:
             postgres: ExternalPostgres | None = None
@@ -75,7 +87,7 @@ class ExternalStack:
                 address = mongo_uri.parse(named.mongo, addresses.MONGO_VARIABLE)
                 of_set = ExternalMongo.up(topology.mongo, address, fixture, scale=scale, seed=seed, say=say)
                 mongo = closing.enter_context(of_set)
-            stack = cls(postgres=postgres, mongo=mongo)
+            stack = cls(postgres=postgres, mongo=mongo, services=serving)
             exporters.parse(named.prometheus, list(stack.servers))  # a wrong one is told before the load begins
             yield stack
 
@@ -109,8 +121,8 @@ class ExternalStack:
         """:raises StackError: always"""
         raise StackError(self.why_not("add_replica"))
 
-    def reset(self) -> None:
-        """Put the data back to exactly the seeded state; sessions in the database are ended.
+    def reset(self, variant: str | None = None) -> None:
+        """Put the data back to exactly the seeded state; sessions in the database are ended, services left as they are.
 
         :raises StackError: a server does not do it
         """
@@ -133,6 +145,12 @@ class ExternalStack:
             said["postgres"] = self._postgres.describe()
         if self._mongo is not None:
             said["mongo"] = self._mongo.describe()
+        if self.services:
+            note = "services that are there already are neither started anew between variants nor told which one it is"
+            said["services"] = [
+                {"name": name, "instances": [{"name": one.name, "notes": [note]} for one in instances]}
+                for name, instances in self.services.items()
+            ]
         return said
 
 

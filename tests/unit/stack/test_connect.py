@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from pymongo.uri_parser import parse_uri
 from harness.stack import connect
 from harness.stack.mongo import Member, ReplicaSet
 from harness.stack.postgres import Endpoint
+from harness.stack.service import ServiceEndpoint
 
 SECRET = "Rumpel@stilz:chen\\7"
 
@@ -24,6 +26,7 @@ class Shown:
     postgres: Endpoint | None
     replicas: tuple[Endpoint, ...] = ()
     mongo: ReplicaSet | None = None
+    services: Mapping[str, tuple[ServiceEndpoint, ...]] = field(default_factory=dict)
 
 
 ENDPOINT = Endpoint(
@@ -82,6 +85,18 @@ def test_programs_are_told_all() -> None:
     assert conninfo_to_dict(found["FLASHCROWD_DSN"])["user"] == "app"
     assert parse_uri(found["FLASHCROWD_MONGO"])["password"] == SECRET
     assert len(list(connect.environment_lines(stack()))) == 3
+
+
+def test_services_are_told_by_their_addresses() -> None:
+    webs = tuple(ServiceEndpoint(name=f"web-{n}", service="web", host="10.0.0.2", port=8000 + n) for n in (1, 2))
+    worker = ServiceEndpoint(name="worker-1", service="worker", host="10.0.0.3", port=None)
+    shown = stack(services={"web": webs, "worker": (worker,)})
+    both = "http://10.0.0.2:8001 http://10.0.0.2:8002"
+    assert connect.addresses(shown)["FLASHCROWD_SERVICE_WEB"] == both
+    assert not [name for name in connect.addresses(shown) if "WORKER" in name]
+    lines = list(connect.commands(shown, password_file=None))
+    assert f"FLASHCROWD_SERVICE_WEB='{both}'" in lines
+    assert lines[-2:] == ["curl http://10.0.0.2:8001  # web-1", "curl http://10.0.0.2:8002  # web-2"]
 
 
 @pytest.mark.parametrize("nothing", [stack(postgres=None, replicas=(), mongo=None)])

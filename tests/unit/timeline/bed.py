@@ -14,6 +14,7 @@ from harness.model import Constant, Step, Traffic
 from harness.record.writer import EventWriter
 from harness.stack.mongo import ReplicaSet
 from harness.stack.postgres import Endpoint
+from harness.stack.service import ServiceEndpoint, StackEvent
 from harness.stack.stack import Footprint, Role, Server, Stage
 from harness.timeline.conductor import Conductor
 from harness.timeline.performer import Scene
@@ -86,9 +87,11 @@ class FakeStack:
     postgres: Endpoint | None = None
     replicas: tuple[Endpoint, ...] = ()
     mongo: ReplicaSet | None = None
+    services: dict[str, tuple[ServiceEndpoint, ...]] = field(default_factory=dict)
+    events: tuple[StackEvent, ...] = ()
     load_cores: tuple[int, ...] | None = None
 
-    def reset(self) -> None:
+    def reset(self, variant: str | None = None) -> None:
         raise AssertionError("nobody resets it")
 
     def why_not(self, action: str) -> str | None:
