@@ -34,6 +34,8 @@ def of_servers(ticks: Sequence[Tick]) -> tuple[Shown, ...]:
 def _figures(ticks: Sequence[Tick]) -> Iterator[tuple[str, str]]:
     shares = _cpu(ticks)
     busy = {kind: max(values) for prefix, kind in _KINDS if (values := _of_kind(shares, prefix))}
+    if of_services := [share for name, share in shares.items() if name in _services(ticks)]:
+        busy["services"] = max(of_services)
     for kind, share in busy.items():
         yield "CPU" if len(busy) == 1 else f"CPU {kind}", format_value(share, "ratio")
     connections = _latest(ticks, "pg_stat_activity_count", _no_server)
@@ -55,6 +57,14 @@ def _figures(ticks: Sequence[Tick]) -> Iterator[tuple[str, str]]:
     known = [lag for lag in lags if lag is not None]
     if known:
         yield "lag", format_value(max(known), "s")
+    restarts = _latest(ticks, "flashcrowd_service_restarts_total")
+    if restarts is not None:
+        yield "restarts", format_value(sum(restarts), "")
+
+
+def _services(ticks: Sequence[Tick]) -> set[str]:
+    """Names of instances of services."""
+    return {sample.labels["name"] for _, sample in _samples(ticks) if "service" in sample.labels}
 
 
 def _no_server(labels: Labels) -> bool:

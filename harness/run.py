@@ -143,6 +143,7 @@ async def carry_out(
                     ending = replace(ending, undone=conductor.all_undone)
                     await load.end()
                 await sampling.end()
+                watch.record_events(origin)
                 if stack.check_alive() is None:
                     await sampling.read_finally()
                     await asyncio.to_thread(invariants.check, incident, stack, folder)
@@ -191,6 +192,7 @@ class _Watch:
         self._variant, self._load, self._sampling, self._stack = variant, load, sampling, stack
         self._offered, self._events, self._tail, self._ticks = offered, events, tail, ticks
         self._conductor, self._progress = conductor, progress
+        self._recorded = 0
 
     async def until_over(self, origin: Origin, ends_s: float, interruption: Interruption) -> Ending:
         """Until the traffic is over and all is written, or something ends it early.
@@ -201,6 +203,7 @@ class _Watch:
         while not self._load.done():
             await asyncio.sleep(WATCH_S)
             at_s = origin.at_s()
+            self.record_events(origin)
             if early := await self._early_end(at_s, ends_s, interruption):
                 await self._stop_load()
                 return early
@@ -209,6 +212,14 @@ class _Watch:
                 self._progress.tell(self._variant, now, self._conductor.in_force())
                 told_s = at_s
         return Ending(status="completed")
+
+    def record_events(self, origin: Origin) -> None:
+        """Write down what befell servers since the last time."""
+        for event in self._stack.events[self._recorded :]:
+            fields = {"state": event.state, "name": event.server, "reason": event.reason}
+            at_s = origin.from_monotonic(event.at_ns)
+            self._events.append(Event(at_s=at_s, kind="server", text=event.text, fields=fields))
+            self._recorded += 1
 
     async def _early_end(self, at_s: float, ends_s: float, interruption: Interruption) -> Ending | None:
         if interruption.requested:

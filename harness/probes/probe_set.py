@@ -21,6 +21,7 @@ from harness.probes.mongo import MongoProbes, mongo_probes
 from harness.probes.probe import FAILURES, Probe
 from harness.probes.replicas import ReplicaProbes
 from harness.probes.sampler import Sampler
+from harness.probes.services import ServiceProbe
 from harness.probes.usage import Footprints, UsageProbe
 from harness.stack.external import addresses as external_addresses
 from harness.stack.external import exporters
@@ -103,6 +104,8 @@ async def all_probes(stack: Stack, folder: Path, origin: Origin) -> AsyncIterato
             mongo = await closing.enter_async_context(mongo_probes(stack.mongo, folder, origin))
             probes += mongo.probes
             notes += mongo.notes
+        if stack.services:
+            probes.append(ServiceProbe(stack))
         probes += _exporters(stack, origin)
         yield ProbeSet(probes=tuple(probes), postgres=postgres, replicas=replicas, notes=tuple(notes))
 

@@ -44,9 +44,14 @@ class Tree(Protocol):
         """Private memory of all and shared memory once; None where that cannot be told."""
 
 
-def tree_of(pid: int) -> Tree:
-    """The processes of a server, by its main process."""
-    return LinuxTree(pid) if Path(f"/proc/{pid}/stat").exists() else PortableTree(pid)
+def tree_of(pid: int, *, deep: bool = False) -> Tree:
+    """The processes of a server, by its main process.
+
+    :param deep: whether its children may have children, and its threads, as those of a service may
+    """
+    if not Path(f"/proc/{pid}/stat").exists():
+        return PortableTree(pid)
+    return DeepLinuxTree(pid) if deep else LinuxTree(pid)
 
 
 class LinuxTree:
@@ -121,14 +126,40 @@ class LinuxTree:
 
     def _ended_s(self) -> float:
         try:
-            text = _read(f"/proc/{self._pid}/stat")
+            fields = _fields(self._pid)
         except (FileNotFoundError, ProcessLookupError) as error:
             raise Unmeasured(GONE) from error
-        # proc(5): the name may hold anything, so count from its closing bracket, after which the 3rd field comes; the 16th and 17th are cutime and cstime
-        fields = text[text.rindex(")") + 2 :].split()
         if fields[0] in "ZX":
             raise Unmeasured(GONE)
-        return (int(fields[13]) + int(fields[14])) * _TICK_S
+        return _waited_for_s(fields)
+
+
+class DeepLinuxTree(LinuxTree):
+    """The same of processes whose children have children of their own, begun by any thread.
+
+    What a child used whose parent ended before it is not known once it ends: nobody of the tree has waited for it.
+    """
+
+    def _children(self) -> list[int]:
+        """:raises Unmeasured: the main process is gone"""
+        found: list[int] = []
+        asked = [self._pid]
+        while asked:
+            pid = asked.pop()
+            with suppress(FileNotFoundError, ProcessLookupError):  # gone since it was listed
+                for task in Path(f"/proc/{pid}/task").iterdir():
+                    with suppress(FileNotFoundError, ProcessLookupError):
+                        asked += map(int, _read(f"{task}/children").split())
+                if pid != self._pid:
+                    found.append(pid)
+        return found
+
+    def _ended_s(self) -> float:
+        total = super()._ended_s()
+        for pid in self._children():
+            with suppress(FileNotFoundError, ProcessLookupError):
+                total += _waited_for_s(_fields(pid))
+        return total
 
 
 class PortableTree:
@@ -169,6 +200,18 @@ def _read(path: str) -> str:
         return os.read(descriptor, 16384).decode("ascii", errors="replace")
     finally:
         os.close(descriptor)
+
+
+def _fields(pid: int) -> list[str]:
+    """What proc(5) says of ``/proc/<pid>/stat`` from the 3rd field on: the 2nd, a name, may hold anything up to its closing
+    bracket."""
+    text = _read(f"/proc/{pid}/stat")
+    return text[text.rindex(")") + 2 :].split()
+
+
+def _waited_for_s(fields: Sequence[str]) -> float:
+    """CPU seconds of children that ended and were waited for, and of theirs: cutime and cstime, the 16th and 17th field."""
+    return (int(fields[13]) + int(fields[14])) * _TICK_S
 
 
 def _twice_bytes(pid: int) -> int | None:

@@ -69,8 +69,10 @@ class UsageProbe:
             cpu_s = values.get(CPU)
             if cpu_s is not None:
                 used[name] = Used(pid=self._known[name].footprint.pid, cpu_s=cpu_s)
+            service = self._known[name].footprint.service if name in self._known else None
+            labels = {"name": name} if service is None else {"name": name, "service": service}
             samples += [
-                Sample(at_s=at_s, metric=metric, value=value, labels={"name": name})
+                Sample(at_s=at_s, metric=metric, value=value, labels=labels)
                 for metric, value in values.items()
                 if value is not None
             ]
@@ -111,7 +113,7 @@ class _Measured:
     def __post_init__(self) -> None:
         confined = self.footprint.confined
         self.group = ControlGroup.of(self.footprint.pid) if confined else None
-        self.tree = None if confined else tree_of(self.footprint.pid)
+        self.tree = None if confined else tree_of(self.footprint.pid, deep=self.footprint.service is not None)
 
     def values(self, ask: Callable[[], Footprint | None]) -> Mapping[str, float | None]:
         """:raises Unmeasured: the server's process is gone"""

@@ -15,6 +15,8 @@ def servers(stack: Mapping[str, Any]) -> dict[str, str]:
     {'postgres': 'PostgreSQL 18.6, 1 core, pinned to core 1'}
     >>> servers({"mongo": {"version": "6.0.5", "members": [{"name": "mongo-1", "cpus": 0.5, "cores": None}]}})
     {'mongo-1': 'MongoDB 6.0.5, 0.5 cores, not pinned'}
+    >>> servers({"services": [{"command": ["python", "-m", "web"], "instances": [{"name": "web-1", "cpus": 1, "cores": [1]}]}]})
+    {'web-1': 'service (python -m web), 1 core, pinned to core 1'}
     """
     return {name: _said(kind, whole, own) for name, kind, whole, own in _each(stack)}
 
@@ -49,6 +51,10 @@ def _each(stack: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any
         yield str(replica["name"]), "PostgreSQL", postgres, replica
     for member in mongo.get("members") or ():
         yield str(member["name"]), "MongoDB", mongo, member
+    for service in stack.get("services") or ():
+        command = " ".join(service.get("command") or ())
+        for instance in service.get("instances") or ():
+            yield str(instance["name"]), f"service ({command})" if command else "service", {}, instance
 
 
 def _said(kind: str, whole: Mapping[str, Any], own: Mapping[str, Any]) -> str:

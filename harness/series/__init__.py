@@ -9,17 +9,17 @@ Two families:
 ``flashcrowd list --series`` prints this table.
 
 series.py    what a sampled series is
-postgres.py  those of PostgreSQL and its replicas; mongo.py, of MongoDB; run.py, of the load and of all servers together
+postgres.py  those of PostgreSQL and its replicas; mongo.py, of MongoDB; service.py, of services; run.py, of the load and of all servers together
 """
 
 from __future__ import annotations
 
-from harness.series import mongo, postgres, run
+from harness.series import mongo, postgres, run, service
 from harness.series.series import Combine, Kind, Series
 
 __all__ = ["BY_NAME", "REQUEST_COUNTS", "REQUEST_PARTS", "SAMPLED", "Combine", "Kind", "Series", "unit_of"]
 
-SAMPLED: tuple[Series, ...] = (*postgres.SERIES, *mongo.SERIES, *run.SERIES)
+SAMPLED: tuple[Series, ...] = (*postgres.SERIES, *mongo.SERIES, *service.SERIES, *run.SERIES)
 
 BY_NAME: dict[str, Series] = {series.name: series for series in SAMPLED}
 

@@ -119,6 +119,13 @@ CHARTS: tuple[Chart, ...] = (
         floor_top=1.0,
     ),
     _of_series(
+        "service_memory",
+        "Services: memory",
+        "of each instance that has a limit, as a share of it; crashes and restarts are marked",
+        apart=(_each("service.memory", "name"),),
+        floor_top=1.0,
+    ),
+    _of_series(
         "replication",
         "Replication lag",
         "how far each replica or secondary is behind its primary; a member that does not answer stays where it was heard of last",
