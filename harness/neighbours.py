@@ -1,9 +1,10 @@
-"""What else used the servers' cores while the traffic lasted, in words, where it was enough to matter.
+"""What else used the servers' cores and the load's while the traffic lasted, in words, where it was enough to matter.
 
-It makes no run invalid and changes no answer. Invalid is a run whose generator failed it; a neighbour takes CPU from a server
+On the servers' cores it makes no run invalid and changes no answer. Invalid is a run whose generator failed it; a neighbour takes CPU from a server
 as a smaller machine would, which makes a symptom of time more likely and one of CPU less: nobody can say which way the whole
 verdict went. So it is said, with the criteria whose answer it could have changed: those that have another one if the server
-is given, at each tick, what it used and all that others took. A server that has no more to gain by that was idle.
+is given, at each tick, what it used and all that others took. A server that has no more to gain by that was idle. On the load's
+cores it is the reason why a generator was late, which more workers would not mend.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from harness.evaluation.samples import value_of
 from harness.evaluation.statistic import percentile
 from harness.evaluation.window import traffic_window
 from harness.model import Criterion, Finding
-from harness.record.points import Floats, points_by
+from harness.record.points import Floats, points, points_by, split
 from harness.record.reader import Points, Run
 from harness.series import BY_NAME
 
@@ -27,6 +28,8 @@ from harness.series import BY_NAME
 MEAN_LIMIT = 0.05
 #: Or so much in one of twenty samples: a neighbour that came in bursts.
 P95_LIMIT = 0.25
+#: Cores this busy have no room for an arrival that is due.
+BUSY = 0.9
 _LOAD = "load"
 _OTHERS = "server.core.others"
 _TAKEN = {_OTHERS: "other processes used", "server.core.steal": "the hypervisor took"}
@@ -59,6 +62,24 @@ def neighbours(run: Run, judged: Sequence[tuple[Criterion, Finding]]) -> tuple[s
                 turned = [pair for pair in judged if _could_turn(run, *pair, place, shares)]
                 notes.append(_said(who, values, place, len(places), turned))
     return tuple(notes)
+
+
+def crowded_out(run: Run) -> str | None:
+    """Whether others had the larger part of the load's cores, which were busy; None where they had not, or it was not measured."""
+    busy = _during_traffic(run, points(run, "load.core.busy"))
+    if not len(busy) or busy.mean() < BUSY:
+        return None
+    [(cores,)] = run.query(
+        "SELECT max(value) FROM samples WHERE metric = 'flashcrowd_held_cores' AND labels ->> '$.name' = ?", [_LOAD]
+    )
+    ours = [_during_traffic(run, every) for name in ("generator.cpu", "harness.cpu") for _, every in split(run, name)]
+    own = sum(float(one.mean()) for one in ours if len(one)) / cores
+    if own > busy.mean() / 2:
+        return None
+    return (
+        f"the load's cores were {busy.mean():.0%} busy, {own:.0%} with workers and harness: free them of other processes, "
+        "or use a machine with more cores"
+    )
 
 
 def _said(who: str, values: Floats, place: Place, places: int, turned: Sequence[tuple[Criterion, Finding]]) -> str:

@@ -16,6 +16,7 @@ from harness.evaluation.statistic import percentile
 from harness.evaluation.stretches import stretches
 from harness.evaluation.window import traffic_window
 from harness.model import Event, Outcome
+from harness.neighbours import crowded_out
 from harness.record.actions import away, deeds
 from harness.record.points import gap_s, split
 from harness.record.reader import Run
@@ -156,7 +157,8 @@ def _lag(run: Run) -> Iterator[str]:
         return
     worst_s = float(lag.max()) / 1e9
     p99 = percentile(lag, "p99")
-    advice = "the generator was the bottleneck; use more workers (--workers), a lower rate (--rate), or a machine with more cores"
+    advice = crowded_out(run) or "use more workers (--workers), a lower rate (--rate), or a machine with more cores"
+    advice = f"the generator was the bottleneck; {advice}"
     if p99 is not None and p99 / 1e9 > LAG_P99_LIMIT_S:
         yield (
             f"arrivals began late: p99 {p99 / 1e6:,.0f} ms after their time, where {LAG_P99_LIMIT_S * 1e3:.0f} ms are allowed "

@@ -52,6 +52,31 @@ def test_arrivals_begun_late(tmp_path: Path) -> None:
     assert "--workers" in reason
 
 
+@pytest.mark.parametrize(
+    ("busy_of_two", "second_worker", "crowded"),
+    [
+        pytest.param(1.98, 0.0, True, id="others had most of it"),
+        pytest.param(1.5, 0.0, False, id="there was room"),
+        pytest.param(1.98, 0.8, False, id="the load had most of it"),
+        pytest.param(None, 0.0, False, id="not measured"),
+    ],
+)
+def test_a_generator_that_others_kept_from_its_cores(
+    tmp_path: Path, busy_of_two: float | None, second_worker: float, crowded: bool
+) -> None:
+    late = [replace(one, lag_s=0.080 if at % 50 == 0 else 0.001, response_s=0.5) for at, one in enumerate(steady())]
+    builder = busy(quiet(tmp_path, late), "1", [second_worker] * 41)
+    if busy_of_two is not None:
+        held = {"name": "load", "cores": "0,1"}
+        counter = [busy_of_two * second for second in range(41)]
+        builder.every_second("usage", "flashcrowd_core_busy_seconds_total", counter, **held)
+        builder.every_second("usage", "flashcrowd_held_cores", [2.0], **held)
+    said = "the load's cores were 99% busy, 15% with workers and harness: free them of other processes, or use"
+    reason = only(builder.write())
+    assert (said in reason) is crowded
+    assert ("--workers" in reason) is not crowded
+
+
 def test_a_few_late_arrivals_are_allowed(tmp_path: Path) -> None:
     late = [replace(one, lag_s=0.9 if at == 300 else 0.049, response_s=1.0) for at, one in enumerate(steady())]
     assert why_invalid(quiet(tmp_path, late).write()) == []
