@@ -14,11 +14,10 @@ import platform
 import shutil
 import subprocess
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 from harness.errors import StackError
 from harness.stack.recipe import Recipe
@@ -26,6 +25,7 @@ from harness.stack.recipe import Recipe
 KEPT = 8  # entries; beyond them the one least recently used goes. A full-size dataset has 200 MB
 MANIFEST = "manifest.json"
 PART = ".part"
+PORTION = 64
 
 Say = Callable[[str], None]
 
@@ -102,7 +102,8 @@ def _make(entry: Path, recipe: Recipe, build: Callable[[Path], None]) -> None:
     part.mkdir()
     try:
         build(part / "data")
-        manifest = {"made_of": recipe.made_of(), "files": _files(part / "data"), "folders": _folders(part / "data")}
+        files, folders = _tree(part / "data")
+        manifest = {"made_of": recipe.made_of(), "files": _sums(part / "data", files), "folders": folders}
         (part / MANIFEST).write_text(json.dumps(manifest) + "\n", encoding="utf-8")
         part.rename(entry)
     except BaseException:
@@ -134,38 +135,57 @@ def _damage(entry: Path) -> str | None:
         return "its manifest is missing"
     except (ValueError, KeyError, TypeError):
         return "its manifest cannot be read"
-    if _folders(entry / "data") != folders:
+    if not (entry / "data").is_dir():
+        return "its data is missing"
+    there, those = _tree(entry / "data")
+    if those != folders:
         return "folders are missing or added"
-    found = _files(entry / "data")
+    found = _sums(entry / "data", there)
     if found != files:
         wrong = sorted(name for name in files.keys() | found.keys() if files.get(name) != found.get(name))
         return f"{len(wrong)} files differ, such as {wrong[0]}"
     return None
 
 
-def _files(data: Path) -> dict[str, list[int]]:
+def _tree(data: Path) -> tuple[list[str], list[str]]:
+    """Files and folders below a folder, in order, as paths from there. A cluster has a thousand: names are joined as texts."""
+    files: list[str] = []
+    folders: list[str] = []
+    waiting = [""]
+    while waiting:
+        parent = waiting.pop()
+        with os.scandir(data / parent) as entries:
+            for entry in entries:
+                name = f"{parent}{entry.name}"
+                if entry.is_dir():
+                    folders.append(name)
+                    if not entry.is_symlink():
+                        waiting.append(f"{name}/")
+                elif entry.is_file():
+                    files.append(name)
+    return sorted(files), sorted(folders)
+
+
+def _sums(data: Path, files: Sequence[str]) -> dict[str, list[int]]:
     """Size and CRC-32 of each file."""
-    paths = sorted(path for path in data.rglob("*") if path.is_file())
-    with ThreadPoolExecutor(max_workers=4) as pool:  # both reading and summing leave the interpreter's lock
-        sums = pool.map(_sum, paths)
-        return {str(path.relative_to(data)): list(found) for path, found in zip(paths, sums, strict=True)}
+    root = f"{data}/"
+    # Both reading and summing leave the interpreter's lock; a thread is handed many at a time, as most are small.
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        sums = pool.map(lambda some: [_sum(root + name) for name in some], _portions(files))
+        return dict(zip(files, (found for some in sums for found in some), strict=True))
 
 
-def _sum(path: Path) -> tuple[int, int]:
+def _portions(files: Sequence[str]) -> list[Sequence[str]]:
+    return [files[at : at + PORTION] for at in range(0, len(files), PORTION)]
+
+
+def _sum(path: str) -> list[int]:
     size = total = 0
-    with path.open("rb") as file:
-        while chunk := _read(file):
+    with Path(path).open("rb", buffering=0) as file:
+        while chunk := file.read(1 << 20):
             size += len(chunk)
             total = zlib.crc32(chunk, total)
-    return size, total
-
-
-def _read(file: IO[bytes]) -> bytes:
-    return file.read(1 << 20)
-
-
-def _folders(data: Path) -> list[str]:
-    return sorted(str(path.relative_to(data)) for path in data.rglob("*") if path.is_dir())
+    return [size, total]
 
 
 def _prune(clusters: Path, *, keep: Path) -> None:

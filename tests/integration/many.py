@@ -188,7 +188,7 @@ def _provider(name: str) -> Any:
         from harness.stack.embedded import EmbeddedStack
 
         return EmbeddedStack
-    from harness.stack.docker import DockerStack
+    from harness.stack.docker.stack import DockerStack
 
     return DockerStack
 

@@ -18,6 +18,7 @@ blocking.py    the deepest tree of waiting sessions
 slow_operations.py  the slowest operations that MongoDB's members logged
 statements.py  statements of the variants beside one another; plans.py their plans
 environment.py what the figures were measured on
+compiled.py    templates, compiled once
 embed.py       data and code inside HTML: escaping, content security policy
 templates/  static/  vendor/   markup, our style and script, uPlot
 """

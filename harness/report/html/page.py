@@ -28,6 +28,7 @@ from harness.report.html import (
     actions,
     blocking,
     charts,
+    compiled,
     deadlocks,
     environment,
     operations,
@@ -50,8 +51,8 @@ _HERE = Path(__file__).parent
 _STYLES = ("vendor/uPlot.min.css", "static/report.css")
 _SCRIPTS = ("vendor/uPlot.iife.min.js", "static/format.js", "static/draw.js", "static/report.js")
 
-_templates = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(_HERE / "templates"),
+_templates = compiled.environment(
+    _HERE / "templates",
     autoescape=True,
     undefined=jinja2.StrictUndefined,
     trim_blocks=True,
