@@ -25,6 +25,7 @@ import psutil
 
 from harness.probes.controlgroup import GONE
 from harness.probes.probe import Unmeasured
+from harness.stack import family
 
 _RETRIES = 3  # readings during which a backend ended are taken again; three in a row would need a backend to end every millisecond
 _ASK_EVERY_S = 0.95
@@ -141,18 +142,7 @@ class DeepLinuxTree(LinuxTree):
     """
 
     def _children(self) -> list[int]:
-        """:raises Unmeasured: the main process is gone"""
-        found: list[int] = []
-        asked = [self._pid]
-        while asked:
-            pid = asked.pop()
-            with suppress(FileNotFoundError, ProcessLookupError):  # gone since it was listed
-                for task in Path(f"/proc/{pid}/task").iterdir():
-                    with suppress(FileNotFoundError, ProcessLookupError):
-                        asked += map(int, _read(f"{task}/children").split())
-                if pid != self._pid:
-                    found.append(pid)
-        return found
+        return family.descendants(self._pid)
 
     def _ended_s(self) -> float:
         total = super()._ended_s()

@@ -2,7 +2,8 @@
 
 A control group of its own would need rights that an ordinary user lacks, and a limit on the address space (RLIMIT_AS) is
 another thing: an interpreter maps far more than it uses. So the supervisor's look, twenty times a second, holds it to its
-memory: what is found to use more is killed, as the kernel would do. What it grows by between two looks is not seen.
+memory: what is found to use more is killed, as the kernel would do. What it grows by between two looks is not
+seen, nor a new child's memory for half a second.
 
 It runs as the user of the harness, as everything does that belongs to an incident: its files may be readable to nobody else.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -36,6 +38,7 @@ from harness.stack.stack import Footprint, Role
 STOP_S = 20.0
 KILLED_S = 10.0
 SHOWN_LINES = 12
+LIST_EVERY_S = 0.5  # where the kernel does not tell children, listing them takes milliseconds
 
 
 class EmbeddedPlace:
@@ -82,6 +85,8 @@ class ServiceProcess(Child):
         self._environment = dict(environment)
         self._process: subprocess.Popen[bytes] | None = None
         self._over_memory: str | None = None
+        self._descendants: list[int] = []
+        self._listed_s = 0.0
 
     @property
     def pid(self) -> int | None:
@@ -158,6 +163,7 @@ class ServiceProcess(Child):
             raise StackError(f"{self.name} runs: stop or kill it first, or resume it where it is paused")
         self._end()  # what it had started and left behind holds its port
         self._over_memory = None
+        self._descendants, self._listed_s = [], 0.0
         shutil.rmtree(self._instance.data, ignore_errors=True)
         self._instance.data.mkdir()
         command = services.arguments(self._service.command)
@@ -187,7 +193,9 @@ class ServiceProcess(Child):
         limit = self._service.memory_bytes
         if limit is None:
             return
-        used = family.memory_bytes(process.pid, enough=limit)
+        if time.monotonic() - self._listed_s > LIST_EVERY_S:
+            self._descendants, self._listed_s = family.descendants(process.pid), time.monotonic()
+        used = family.memory_bytes([process.pid, *self._descendants], enough=limit)
         if used > limit:
             self._over_memory = (
                 f"was killed {FOR_WANT_OF_MEMORY}: it used {used / 1024**2:.0f} MB and may use {limit / 1024**2:.0f} MB"

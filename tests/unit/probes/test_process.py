@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from harness.probes.probe import Unmeasured
-from harness.probes.process import LinuxTree, PortableTree, Tree
+from harness.probes.process import LinuxTree, PortableTree, Tree, tree_of
 
 # On a line it burns about 0.2 s of CPU in a child that then ends, and answers with what the kernel says the child used.
 _PARENT = """
@@ -158,3 +158,23 @@ def _await(condition: object) -> None:
     while not condition():
         assert time.monotonic() < end
         os.sched_yield()
+
+
+@needs_proc
+def test_a_service_may_have_childrens_children(parent: subprocess.Popen[str]) -> None:
+    """What a living child has waited for counts, too: only the main process's parent would know it otherwise."""
+    begins = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {_PARENT!r}])"
+    with subprocess.Popen(
+        [sys.executable, "-c", begins], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as above:
+        try:
+            used_s = _burn(above)
+            deep, shallow = tree_of(above.pid, deep=True), tree_of(above.pid)
+            before_s, shallow_s = deep.cpu_s(), shallow.cpu_s()
+            used_s = _burn(above)
+            assert deep.cpu_s() - before_s >= used_s - 0.02
+            assert shallow.cpu_s() - shallow_s < used_s / 2
+            assert (deep.memory_bytes() or 0) > 1_000_000
+        finally:
+            _pipe(above.stdin).close()
+            above.wait(10)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 
 import psutil
@@ -64,6 +65,45 @@ def test_all_are_paused_and_go_on_and_end(main: psutil.Process) -> None:
     assert psutil.STATUS_STOPPED not in {one.status() for one in found}
     family.kill(main.pid)
     assert not psutil.wait_procs([one for one in found if one != main], timeout=10)[1]
+
+
+@pytest.fixture
+def nested() -> Iterator[tuple[int, int]]:
+    """A process, and one that a child of it began on a thread; both hold 30 MB that the first has filled before."""
+    begin = (
+        "import os, subprocess, sys, threading, time\n"
+        "filled = bytearray(b'x') * 30_000_000\n"
+        "if os.fork() == 0:\n"
+        "    def begin():\n"
+        "        child = subprocess.Popen(['sleep', '60'])\n"
+        "        print(child.pid, flush=True)\n"
+        "        time.sleep(60)\n"
+        "    threading.Thread(target=begin).start()\n"
+        "time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", begin], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        try:
+            yield process.pid, int(process.stdout.readline())
+        finally:
+            family.kill(process.pid)
+
+
+def test_all_that_descend_are_found_whichever_thread_began_them(nested: tuple[int, int]) -> None:
+    main, grandchild = nested
+    found = family.descendants(main)
+    assert len(found) == 2
+    assert found[-1] == grandchild
+    assert family.descendants(2**22 + 1) == []
+
+
+def test_memory_that_a_child_inherited_counts_once_where_it_matters(nested: tuple[int, int]) -> None:
+    main, _ = nested
+    pids = [main, *family.descendants(main)]
+    rough = family.memory_bytes(pids, enough=10**12)
+    exact = family.memory_bytes(pids, enough=0)
+    assert rough > 60_000_000
+    assert 30_000_000 < exact < rough - 20_000_000
 
 
 def test_none_belongs_to_a_process_that_is_gone() -> None:
