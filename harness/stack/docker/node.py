@@ -68,7 +68,8 @@ class Node(DockerServer):
         if self._endpoint is None:
             self._endpoint = self._read_endpoint()
         main = self.container.main
-        return replace(self._endpoint, postmaster_pid=None if main is None else main.pid, cpus=self.cpus)
+        pid = None if main is None else main.pid
+        return replace(self._endpoint, postmaster_pid=pid, cpus=self.cpus, cores=self.cores)
 
     def admin(self, database: str = "postgres") -> psycopg.Connection:
         """A new autocommit session of the superuser.
@@ -97,7 +98,7 @@ class Node(DockerServer):
             version_num=about.version_num,
             postmaster_pid=None,
             cpus=self.cpus,
-            cores=self.allotment.cores,
+            cores=self.cores,
             log_folder=self.container.log,
             max_connections=about.max_connections,
             notes=self.notes,

@@ -16,6 +16,8 @@ class DockerServer:
     :param await_ready: returns when the server takes connections, or raises StackError
     :ivar container: where it runs
     :ivar allotment: what it was given at first
+    :ivar cpus: what it is allotted now
+    :ivar cores: those that it is held to now; None: any
     """
 
     def __init__(
@@ -26,7 +28,7 @@ class DockerServer:
         self.role = role
         self.down_on_purpose = False
         self.stages: tuple[Stage, ...] = ()
-        self.cpus = allotment.cpus
+        self.cpus, self.cores = allotment.cpus, allotment.cores
         self.allotment = allotment
         self._await_ready = await_ready
         self._cut_off = False
@@ -89,8 +91,9 @@ class DockerServer:
 
         :raises StackError: this machine has not so many
         """
-        self.container.allot(cpus, self._cores_for(cpus))
-        self.cpus = cpus
+        chosen = self._cores_for(cpus)
+        self.container.allot(cpus, chosen)
+        self.cpus, self.cores = cpus, chosen
 
     @property
     def lives(self) -> bool:

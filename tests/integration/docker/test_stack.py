@@ -269,6 +269,22 @@ def test_cpus_are_changed_while_it_runs(stack: DockerStack) -> None:
     assert ControlGroup.of(footprint.pid).read().quota_cores == 0.5
 
 
+@two_cores
+def test_a_server_that_gets_more_than_its_cores_is_held_to_others_as_well(
+    stack: DockerStack, inspect: Callable[[str], Any]
+) -> None:
+    def held() -> set[int]:
+        return {int(core) for core in inspect("postgres")["HostConfig"]["CpusetCpus"].split(",")}
+
+    server, before = stack.servers["postgres"], held()
+    server.set_cpus(len(before) + 0.5)
+    assert stack.postgres is not None
+    assert held() > before
+    assert held() == set(stack.postgres.cores or ())
+    stack.reset()
+    assert held() == set(stack.postgres.cores or ()) == before
+
+
 def test_a_replica_is_added_and_gone_after_the_reset(stack: DockerStack) -> None:
     writer = stack.postgres
     assert writer is not None
