@@ -36,8 +36,10 @@ def topology(replicas: int, **replica_settings: str) -> Topology:
 
 @pytest.fixture(scope="module")
 def shared(dataset: Dataset) -> Iterator[EmbeddedStack]:
-    """A stack with two replicas; whatever a test does to it, :func:`stack` puts it back."""
-    with EmbeddedStack.up(topology(2), dataset, scale=SCALE, seed=1, say=lambda line: None) as running:
+    """A stack with two replicas; whatever a test does to it, :func:`stack` puts it back. One that found its primary away
+    looks again sooner than it would by itself."""
+    asked = topology(2, wal_retrieve_retry_interval="200ms")
+    with EmbeddedStack.up(asked, dataset, scale=SCALE, seed=1, say=lambda line: None) as running:
         yield running
 
 
