@@ -201,16 +201,16 @@ class Place:
 
     def postmasters(self) -> list[psutil.Process]:
         """The servers' main processes."""
-        found = [one for one in self.processes() if one.name() == "postgres" and "-D" in one.cmdline()]
+        found = [one for one in self.processes("postgres") if "-D" in command_line(one)]
         # A child that was forked just now still has its parent's command line.
         numbers = {one.pid for one in found}
-        return [one for one in found if one.ppid() not in numbers]
+        return [one for one in found if parent(one) not in numbers]
 
     def left(self, *, limit_s: float = 0.0) -> list[str]:
         """What is left of commands that have ended: processes, servers' folders, half-written files."""
         ends = time.monotonic() + limit_s
         while True:
-            found = [f"process {process.pid}: {' '.join(process.cmdline())}" for process in self.processes()]
+            found = [f"process {process.pid}: {' '.join(command_line(process))}" for process in self.processes()]
             found += [str(path) for path in self.instances()]
             found += [str(path) for name in ("*.part", ".reserve") for path in self.folder.rglob(name)]
             if not found or time.monotonic() >= ends:
@@ -254,6 +254,13 @@ def command_line(process: psutil.Process) -> list[str]:
     with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
         return process.cmdline()
     return []
+
+
+def parent(process: psutil.Process) -> int | None:
+    """The number of a process's parent; None where it is gone."""
+    with suppress(psutil.NoSuchProcess):
+        return process.ppid()
+    return None
 
 
 def environment_of(process: psutil.Process) -> Mapping[str, str]:

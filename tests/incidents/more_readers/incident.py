@@ -26,10 +26,10 @@ INCIDENT = Incident(
     dataset=Dataset(module="fixtures.collectibles", version=1),
     application=Application(pool_size=4, reader_pool_size=6),
     traffic=Traffic(
-        phases=(Constant(name="steady", at_s=0, for_s=7, per_s=60),), mix={"look": 3, "burn": 1}, process=Process.EVEN
+        phases=(Constant(name="steady", at_s=0, for_s=8, per_s=60),), mix={"look": 3, "burn": 1}, process=Process.EVEN
     ),
     variants=(Variant(name="before", story="Half a hundred milliseconds a look.", expect=Expect.SYMPTOMS),),
-    timeline=(Step(at_s=1, action=AddReplica()),),
+    timeline=(Step(at_s=0.2, action=AddReplica()),),
     symptoms=(
         Symptom(name="readers follow", criterion="max(replica.lag_bytes) < 512MB", said="the readers kept up"),
         Symptom(name="readers are used", criterion="max(replica.connections) >= 1", said="the readers were used"),

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from pymongo import InsertOne, MongoClient, WriteConcern
 from pymongo.database import Database
+from pymongo.errors import OperationFailure
 
 from harness.load.locust_side.crowd import Arrival
 from harness.load.locust_side.driver import APPLICATION_NAME
@@ -96,10 +97,18 @@ def test_a_rule_of_the_collection(mongo: ReplicaSet, database: Database[Any]) ->
 def test_transactions_that_conflict(mongo: ReplicaSet, database: Database[Any]) -> None:
     database.acts.insert_one({"_id": 1, "count": 0})
 
+    conflicts = 0
+
     async def act(database: Any, arrival: Arrival) -> None:
+        nonlocal conflicts
         async with database.client.start_session() as session, await session.start_transaction():
-            await database.acts.update_one({"_id": 1}, {"$inc": {"count": 1}}, session=session)
-            await asyncio.sleep(0.1)
+            try:
+                await database.acts.update_one({"_id": 1}, {"$inc": {"count": 1}}, session=session)
+            except OperationFailure:
+                conflicts += 1
+                raise
+            while conflicts < 2:  # the first commits when the others have tried
+                await asyncio.sleep(0.01)
 
     found = carry(mongo.uri(), act, count=3)
     assert sorted(found.outcomes) == ["WriteConflict", "WriteConflict", "ok"]

@@ -70,6 +70,10 @@ def _by_member(samples: Sequence[Sample], metric: str) -> dict[str, float]:
     return {sample.labels["member"]: sample.value for sample in samples if sample.metric == metric}
 
 
+async def _keeps_up(probes: MongoProbes, member: str) -> bool:
+    return _by_member(await _replication(probes), LAG)[member] < 1
+
+
 @asynccontextmanager
 async def _sleepers(client: Client, count: int, for_ms: int) -> AsyncIterator[None]:
     """Finds that take a while each, holding a ticket."""
@@ -217,7 +221,7 @@ async def test_a_secondary_that_fetches_nothing_falls_behind(probes: MongoProbes
         after = await applied("mongo-1") - await applied("mongo-3")
         assert before - 0.002 <= _by_member(samples, LAG)["mongo-3"] <= after + 0.002
         assert _by_member(samples, BEAT_LAG)["mongo-3"] == pytest.approx(after, abs=1.5)
-        assert _by_member(samples, LAG)["mongo-2"] < 1
+        await until(lambda: _keeps_up(probes, "mongo-2"))
         assert _by_member(samples, BEAT_LAG)["mongo-2"] == 0
     await until(caught_up)
 
@@ -238,11 +242,12 @@ async def test_a_member_that_hangs_is_a_gap_of_its_own_and_its_lag_grows(
             return total(samples, "flashcrowd_mongodb_members_down") == 1 and _by_member(samples, LAG)["mongo-3"] > 2
 
         await until(down_and_behind)
+        asked_s = time.monotonic()
         samples, for_s = await _replication(probes), time.monotonic() - began_s
         assert _by_member(samples, STATE) == {"mongo-1": 1, "mongo-2": 2, "mongo-3": 8}
         # The primary has written a heartbeat each second; the last may be a second old.
-        assert for_s - 2.5 < _by_member(samples, LAG)["mongo-3"] < for_s + 1
-        assert _by_member(samples, LAG)["mongo-2"] < 1
+        assert asked_s - began_s - 2.5 < _by_member(samples, LAG)["mongo-3"] < for_s + 1
+        await until(lambda: _keeps_up(probes, "mongo-2"))
 
     async def back() -> bool:
         samples = await _replication(probes)
@@ -323,15 +328,19 @@ async def test_slow_operations_are_counted_and_the_slowest_kept(
         pass
 
     async def counted() -> bool:
-        return total(await log.sample(0.0), metric, member="mongo-1") == before + 1
+        return total(await log.sample(0.0), metric, member="mongo-1") >= before + 1 and bool(sleeping())
+
+    def sleeping() -> list[dict[str, Any]]:
+        """On a busy machine other operations are slow, too."""
+        lines = (tmp_path / "slow_operations.jsonl").read_text().splitlines()
+        return [line for text in lines if "sleep(250)" in (line := json.loads(text))["command"]]
 
     await until(counted)
-    [line] = [json.loads(text) for text in (tmp_path / "slow_operations.jsonl").read_text().splitlines()]
+    [line] = sleeping()
     assert (line["member"], line["namespace"], line["application"]) == ("mongo-1", "probed.one", "crowd")
     assert 0.25 <= line["took_s"] < 5
     assert line["plan"] == "COLLSCAN"
     assert line["documents_examined"] == 1
-    assert "sleep(250)" in line["command"]
 
 
 async def test_cpu_of_every_member_threads_that_ended_included(

@@ -32,6 +32,7 @@ CPU = "container_cpu_usage_seconds_total"
 MEMORY = "container_memory_working_set_bytes"
 LABEL = "flashcrowd-test-usage"
 MIB = 1024**2
+PERIOD_S = 0.1  # in which a quota is counted
 BURN = "while :; do :; done"
 #: Of a shell without other programs: a string of so many MiB, doubled from one of 1 KiB.
 HOLD = "x=$(printf %1024s x); i=0; while [ $i -lt {doublings} ]; do x=$x$x; i=$((i+1)); done; echo held; read y"
@@ -100,11 +101,12 @@ def _probe(core_times: CoreTimes | None = None, **containers: Container) -> Usag
 async def test_what_a_container_burns_and_is_held_back_from(run: Callable[..., Container]) -> None:
     busy = run(BURN, nano_cpus=250_000_000)
     probe = _probe(postgres=busy)
-    before, began_s = await probe.sample(0.0), time.monotonic()
+    began_s = time.monotonic()
+    before = await probe.sample(0.0)
 
     async def throttled_for_a_while() -> bool:
-        now = await probe.sample(1.0)
-        return total(now, "container_cpu_cfs_periods_total") - total(before, "container_cpu_cfs_periods_total") >= 15
+        now, metric = await probe.sample(1.0), "container_cpu_cfs_throttled_periods_total"
+        return total(now, metric) - total(before, metric) >= 12
 
     await until(throttled_for_a_while)
     after, took_s = await probe.sample(2.0), time.monotonic() - began_s
@@ -113,13 +115,14 @@ async def test_what_a_container_burns_and_is_held_back_from(run: Callable[..., C
 
     burnt = total(after, CPU) - total(before, CPU)
     assert burnt <= 0.25 * took_s * 1.1 + 0.05, "more than its quota"
-    assert burnt >= 0.25 * took_s * 0.5, "it wanted all of a core"
     gained = {
         name: total(after, f"container_cpu_cfs_{name}_total") - total(before, f"container_cpu_cfs_{name}_total")
         for name in ("periods", "throttled_periods", "throttled_seconds")
     }
-    assert gained["throttled_periods"] / gained["periods"] > 0.8
-    assert gained["throttled_seconds"] > 0.3 * took_s
+    # A machine that is busy itself may leave it less than its quota, but not in a period in which it was held back.
+    assert 12 <= gained["throttled_periods"] <= gained["periods"] <= took_s / PERIOD_S + 2
+    assert burnt >= 0.25 * PERIOD_S * gained["throttled_periods"] * 0.8, "it wanted all of a core"
+    assert 0 < gained["throttled_seconds"] <= took_s
     assert total(after, "flashcrowd_cpu_allotment_cores", name="postgres") == 0.25
     # The engine's own figures lie between the readings before and after it was asked.
     assert total(after, CPU) <= stats["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9 <= total(later, CPU)

@@ -48,7 +48,7 @@ def test_a_slow_server_is_a_finding(place: Place) -> None:
     # 800 requests of half a second on 20 connections take 20 s: the wait is in the response time, not in the service
     assert waited_s > 2.0
     assert 0.5 <= service_s < 1.0
-    assert lag_s < 0.05
+    assert lag_s < waited_s / 10
     assert {outcome for (outcome,) in ask(run, "SELECT DISTINCT outcome FROM requests")} == {"ok", "cut_off"}
     assert (
         max(value for (value,) in ask(run, "SELECT value FROM samples WHERE metric = 'flashcrowd_pool_waiting'")) > 100

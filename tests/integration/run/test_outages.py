@@ -38,14 +38,13 @@ def outcomes(run: Path, operation: str, begin_s: float, end_s: float) -> dict[st
 def test_a_replica_takes_the_reads_while_the_writer_is_gone(place: Place) -> None:
     _, run = carried_out(place, "outage")
     told = steps(run)
-    stages = [name for name, _ in told[1, "end"]["fields"]["stages"]]
-    assert stages[0] == "base backup" and stages[-1] == "joined the readers"
-    gone_s, back_s = told[3, "end"]["at_s"], told[3, "undone"]["at_s"]
+    assert (1, "undone") in told, "it hung and went on"
+    gone_s, back_s = told[2, "end"]["at_s"], told[2, "undone"]["at_s"]
     ((written, read),) = ask(
         run,
         "SELECT count(*) FILTER (WHERE operation = 'note'), count(*) FILTER (WHERE operation = 'look') FROM requests"
         " WHERE outcome = 'ok' AND finished_s BETWEEN ? AND ?",
-        [gone_s, back_s - told[3, "undone"]["fields"]["took_s"]],
+        [gone_s, back_s - told[2, "undone"]["fields"]["took_s"]],
     )
     assert written == 0, "nobody writes while the writer is gone"
     assert isinstance(read, int) and read > 0, "the replica was there for the reads"

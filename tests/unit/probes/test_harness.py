@@ -20,8 +20,11 @@ async def test_a_blocked_loop_shows_as_lag_once() -> None:
     time.sleep(LAG_EVERY_S + 0.3)  # noqa: ASYNC251 - blocking the loop is the point
     await asyncio.sleep(0)
     assert (await measured(probe))["flashcrowd_harness_loop_lag_seconds"] >= 0.3
-    await asyncio.sleep(3 * LAG_EVERY_S)
-    assert (await measured(probe))["flashcrowd_harness_loop_lag_seconds"] < 0.3
+    async with asyncio.timeout(30):
+        later = 0.3
+        while later >= 0.3:  # a busy machine may block it for a moment more
+            await asyncio.sleep(3 * LAG_EVERY_S)
+            later = (await measured(probe))["flashcrowd_harness_loop_lag_seconds"]
     await probe.close()
     await probe.close()
 

@@ -81,7 +81,7 @@ async def test_a_slow_server_delays_answers_and_not_arrivals() -> None:
 
     rows = await carry(crowd, recorder, slow)
     response, service = rows["finished"] - rows["intended"], rows["finished"] - rows["acquired"]
-    assert np.median(rows["started"] - rows["intended"]) < 10_000_000
+    assert np.median(rows["started"] - rows["intended"]) < np.median(rows["acquired"] - rows["started"]) / 4
     # 150 requests of 10 ms over two connections take 0.75 s: the last waits for half a second, its service takes 10 ms
     assert response.max() > 300_000_000
     assert np.median(service) < 100_000_000
