@@ -120,6 +120,13 @@ def test_a_server_that_was_idle_beside_its_neighbours_was_not_held_back(builder:
     assert said.endswith(IDLE), "70 % of the core at the most is no 95 %"
 
 
+def test_a_quota_is_the_most_that_a_server_could_have_used(builder: RunBuilder) -> None:
+    """One core's worth of two."""
+    builder.symptoms = [SATURATED, {"name": "beyond", "criterion": "max(postgres.cpu) > 120%"}]
+    [said] = notes(taken(builder, "postgres", [0.7] * 40, cores="1,2"))
+    assert said.endswith("and without that “saturated” might have been true")
+
+
 def test_it_changes_no_verdict(tmp_path: Path) -> None:
     def judged(name: str, share: float) -> Run:
         builder = RunBuilder(folder=tmp_path / name, requests=steady(), symptoms=[SATURATED], thresholds=[ROOM])
