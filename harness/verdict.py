@@ -87,7 +87,7 @@ def to_json(verdict: Verdict) -> dict[str, Any]:
     """The verdict as ``verdict.json`` has it; numbers that JSON does not know are null.
 
     Format history:
-      1  first; "deadlocks" of a variant is null where there was no PostgreSQL
+      1  first; "deadlocks" of a variant is null where there was no PostgreSQL; "notes", what must be known to read its figures
     """
     return {
         "format": FORMAT,
