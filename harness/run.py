@@ -229,7 +229,7 @@ class _Watch:
         if died := self._stack.check_alive():
             self._events.append(Event(at_s=at_s, kind="server", text=died, fields={"state": "died"}))
             await asyncio.sleep(AFTERMATH_S)
-            return Ending(status="broken", why=f"the database server died at {at_s:.1f} s: {died}")
+            return Ending(status="broken", why=f"a server of the stack died at {at_s:.1f} s: {died}")
         if how := self._load.dead():
             self._events.append(event_of_death(how, at_s))
             return Ending(status="broken", why=how)

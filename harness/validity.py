@@ -48,7 +48,7 @@ def why_invalid(run: Run) -> list[str]:
 def _server(run: Run) -> Iterator[str]:
     for event in _in_state(run, "server", "died"):
         yield (
-            f"the database server died at {event.at_s:.1f} s ({event.text}): what follows is no measurement of it; "
+            f"a server of the stack died at {event.at_s:.1f} s ({event.text}): what follows is no measurement of it; "
             "its last lines are in the run's logs folder"
         )
 

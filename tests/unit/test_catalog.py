@@ -150,6 +150,9 @@ def test_two_folders_of_one_name(own: Path) -> None:
         pytest.param("drain_s=5.0", "drain_s=-1", "drain_s", "0 or above", id="negative drain"),
         # servers and dataset
         pytest.param("cpus=1", "cpus=0", "topology.postgres.cpus", "a number above 0", id="no core"),
+        pytest.param("{\"max_connections\": \"50\"})", "{}), services=(Service(name='web', command=()),)", "topology.services[0].command", "a program and its arguments", id="service without a command"),
+        pytest.param("{\"max_connections\": \"50\"})", "{}), services=(Service(name='web', command='web'),)", "topology.services[0].command", "a tuple", id="command that is a text"),
+        pytest.param('criterion="p99(enter) > 1s"', 'criterion="service.restarts > 1"', "symptoms[0].criterion", "servers that the topology has", id="series of a service that is not there"),
         pytest.param("pool_size=10", "pool_size=0", "application.pool_size", "at least 1", id="no connection"),
         pytest.param("pool_size=10", "reader_pool_size=-1", "application.reader_pool_size", "0 or more", id="fewer than no readers"),
         pytest.param("pool_wait_limit_s=5.0", "pool_wait_limit_s=0", "application.pool_wait_limit_s", "above 0", id="no time to wait"),

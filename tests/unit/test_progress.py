@@ -49,6 +49,26 @@ def test_several_kinds_of_servers_are_told_apart_and_the_busiest_of_a_kind_is_sa
     assert said(*ticks) == {"CPU PostgreSQL": "50.0 %", "CPU replicas": "90.0 %", "CPU MongoDB": "20.0 %"}
 
 
+def test_services_have_names_of_their_own() -> None:
+    samples = [
+        Sample(at_s=at_s, metric=metric, value=value, labels={"name": name, "service": "web"})
+        for at_s, used in ((0.0, 0.0), (1.0, 0.5))
+        for name, metric, value in (
+            ("web-1", CPU, used),
+            ("web-1", CORES, 1.0),
+            ("web-2", CPU, used),
+            ("web-2", CORES, 2.0),
+        )
+    ]
+    ticks = (
+        usage(0.0, postgres=0.0),
+        usage(1.0, postgres=1.0),
+        Tick(probe="usage", at_s=1.0, took_s=0.001, samples=samples),
+        tick("services", "flashcrowd_service_restarts_total", 3.0, name="web-1", service="web", reason="exit"),
+    )
+    assert said(*ticks) == {"CPU PostgreSQL": "50.0 %", "CPU services": "50.0 %", "restarts": "3"}
+
+
 def test_a_replica_set_alone() -> None:
     ticks = (
         usage(0.0, mongo_1=0.0),

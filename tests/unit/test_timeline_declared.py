@@ -22,6 +22,7 @@ from harness.model import (
     RunCommand,
     RunProgram,
     RunSql,
+    Service,
     SetCpus,
     Step,
     Stop,
@@ -106,6 +107,42 @@ def test_a_good_timeline_is_taken() -> None:
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused(topology: Topology, steps: list[Step], field: str, advice: str) -> None:
+    problem = timeline_problem(steps, "timeline", topology, TRAFFIC)
+    assert problem is not None
+    assert problem.field == field
+    assert advice in problem.expected
+
+
+WEB = Service(name="web", command=("web",), instances=2)
+WITH_SERVICE = Topology(services=(WEB,))
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        Step(at_s=1, for_s=2, action=Kill(server="web-2")),
+        Step(at_s=1, for_s=2, action=Pause(server="web")),
+        Step(at_s=1, action=FlushCache(server="web", restart=True)),
+        Step(when="service.restarts >= 1", action=SetCpus(server="web-1", cpus=2)),
+    ],
+)
+def test_a_timeline_may_act_upon_services(step: Step) -> None:
+    assert timeline_problem([step], "timeline", WITH_SERVICE, TRAFFIC) is None
+
+
+@pytest.mark.parametrize(
+    ("topology", "steps", "field", "advice"),
+    [
+        pytest.param(WITH_SERVICE, [Step(at_s=1, action=Kill(server="web-3"))], "timeline[0].action.server", "one of postgres, web-1, web-2, web", id="an instance too many"),
+        pytest.param(WITH_SERVICE, [Step(at_s=1, action=RunSql(sql="SELECT 1", server="web-1"))], "timeline[0].action.server", "one of postgres", id="SQL for a service"),
+        pytest.param(WITH_SERVICE, [Step(at_s=1, action=FlushCache(server="web"))], "timeline[0].action.restart", "go with its process", id="a service's cache"),
+        pytest.param(WITH_SERVICE, [Step(at_s=1, action=Stop(server="web")), Step(at_s=5, action=Kill(server="web-2"))], "timeline[1]", "taken away by timeline[0] (stop web at 1 s)", id="all and one of them"),
+        pytest.param(POSTGRES_ONLY, [Step(when="service.restarts >= 1", action=Pause(server="postgres"))], "timeline[0].when", "servers that the topology has", id="a series of no service"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_done_to_services_is_refused(
+    topology: Topology, steps: list[Step], field: str, advice: str
+) -> None:
     problem = timeline_problem(steps, "timeline", topology, TRAFFIC)
     assert problem is not None
     assert problem.field == field

@@ -172,7 +172,7 @@ def test_server_died(tmp_path: Path) -> None:
     builder = quiet(tmp_path)
     death = Event(at_s=17.5, kind="server", text="signal 9", fields={"state": "died"})
     builder.events = [death, worker_event(0, "done", begun=600)]
-    assert "the database server died at 17.5 s (signal 9)" in only(builder.write())
+    assert "a server of the stack died at 17.5 s (signal 9)" in only(builder.write())
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def test_the_postmaster(place: Place) -> None:
     postmaster.kill()
     assert command.end() == Exit.UNKNOWN, command.printed
     why = variant_of(run.parent)["why_invalid"]
-    assert "the database server died" in why[0] and "was killed by SIGKILL" in why[0]
+    assert "a server of the stack died" in why[0] and "was killed by SIGKILL" in why[0]
     outcomes = {outcome for (outcome,) in ask(run, "SELECT DISTINCT outcome FROM requests")}
     assert {"ok", "connection_refused"} <= outcomes <= {
         "ok", "connection_lost", "connection_refused", "57P01", "57P02", "cut_off",
