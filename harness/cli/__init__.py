@@ -5,9 +5,9 @@ Errors become one line on standard error and the documented exit code.
 
 from __future__ import annotations
 
-import gc
 import sys
 import traceback
+from gc import unfreeze  # by its name: a subcommand is called gc, too
 
 from rich.console import Console
 
@@ -84,4 +84,4 @@ def main() -> None:
         errors.print("flashcrowd: this is a defect of ours; please report it with the lines above", markup=False)
         sys.exit(Exit.DEFECT)
     finally:
-        gc.unfreeze()  # of what :mod:`harness.loading` kept from it: the interpreter takes everything apart now
+        unfreeze()  # what :mod:`harness.loading` kept from collection: the interpreter takes everything apart now

@@ -15,7 +15,7 @@ from harness.loading import uncollected
 
 def main() -> None:
     """Run Locust. A master watches its standard input; a worker's engine does so itself, to write its last rows first."""
-    if "--master" in sys.argv:
+    if master := "--master" in sys.argv:
         # Locust reads single keys from standard input, so it gets another one and the pipe is watched by a native thread.
         import _thread
 
@@ -24,11 +24,11 @@ def main() -> None:
         os.dup2(null, 0)
         os.close(null)
         _thread.start_new_thread(_exit_at_end, (pipe,))
+    asked = ["locust.main", "harness.load.locust_side"]  # what Locust and then the incident's users.py will ask for
+    if not master:
+        asked.append("harness.load.locust_side.engine")  # and the first user
     with uncollected():
-        for name in (
-            "locust.main",
-            "harness.load.locust_side",
-        ):  # what Locust and then the incident's users.py will ask for
+        for name in asked:
             importlib.import_module(name)
     runpy.run_module("locust", run_name="__main__", alter_sys=True)
 

@@ -1,7 +1,7 @@
 """What stands in a run folder, byte by byte.
 
     run.json                 identity, versions, seed, machine, origin, plan; written first
-    requests-<w>.rows        worker w's requests, 40 bytes each (below), appended about twice a second
+    requests-<w>.rows        worker w's requests, 40 bytes each (row.py), appended about twice a second
     requests-<w>.jsonl       names of worker w's operation and outcome codes, each written before the first row that uses it
     requests.parquet         all workers' rows; made by the first reader after the run ended, the .rows are then removed
     samples*.jsonl           one line a tick and probe: {"at_s": s, "probe": name, "took_s": s, "samples": [[metric, labels, value], …]};
@@ -28,8 +28,6 @@ Format history:
 
 from __future__ import annotations
 
-import numpy as np
-
 VERSION = 1
 
 RUN = "run.json"
@@ -47,24 +45,8 @@ VERDICT = "verdict.json"
 PLANS = "plans"
 LOGS = "logs"
 
-#: One request. Times are nanoseconds since the origin; ``acquired`` is NOT_REACHED where no connection was got, ``arrival``
-#: numbers the arrival in the schedule (closed model: the user's draw), ``attempt`` counts from 1.
-ROW = np.dtype(
-    [
-        ("intended", "<i8"),
-        ("started", "<i8"),
-        ("acquired", "<i8"),
-        ("finished", "<i8"),
-        ("arrival", "<u4"),
-        ("operation", "u1"),
-        ("outcome", "u1"),
-        ("attempt", "u1"),
-        ("reserved", "u1"),
-    ]
-)
 #: A request's id, as operations store it and datasets are checked for it: arrival << ATTEMPT_BITS | attempt.
 ATTEMPT_BITS = 4
 MOST_ATTEMPTS = 2**ATTEMPT_BITS - 1
 NOT_REACHED = -(2**63)
 MAX_CODES = 256
-assert ROW.itemsize == 40

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from harness.errors import RunFolderError
 from harness.model import Event
 from harness.record import format as layout
+from harness.record.row import ROW
 
 _VIEW_REQUESTS = """
 CREATE VIEW requests AS SELECT *,
@@ -186,11 +187,11 @@ class Run:
 
 
 def read_rows(path: Path, offset_rows: int = 0) -> NDArray[Any]:
-    """Raw request rows of one worker from ``offset_rows`` on; a torn last row is left out. See :data:`layout.ROW`."""
+    """Raw request rows of one worker from ``offset_rows`` on; a torn last row is left out. See :data:`ROW`."""
     with path.open("rb") as file:
-        file.seek(offset_rows * layout.ROW.itemsize)
+        file.seek(offset_rows * ROW.itemsize)
         data = file.read()
-    return np.frombuffer(data[: len(data) - len(data) % layout.ROW.itemsize], dtype=layout.ROW)
+    return np.frombuffer(data[: len(data) - len(data) % ROW.itemsize], dtype=ROW)
 
 
 def read_codes(path: Path) -> tuple[dict[int, str], dict[int, str]]:
@@ -230,7 +231,7 @@ def _insert_rows(con: duckdb.DuckDBPyConnection, path: Path) -> None:
     if not len(rows):
         return
     operations, outcomes = read_codes(path.with_suffix(".jsonl"))
-    columns = {name: np.ascontiguousarray(rows[name]) for name in layout.ROW.names or ()}
+    columns = {name: np.ascontiguousarray(rows[name]) for name in ROW.names or ()}
     operation_names = {"code": _codes(operations), "name": np.array(list(operations.values()), dtype=object)}
     outcome_names = {"code": _codes(outcomes), "name": np.array(list(outcomes.values()), dtype=object)}
     for name, table in (("columns_", columns), ("operation_names", operation_names), ("outcome_names", outcome_names)):

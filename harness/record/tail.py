@@ -20,7 +20,7 @@ from harness.record.reader import read_codes, read_rows
 class NewRows:
     """Requests that finished since the last look.
 
-    :param groups: (operation, outcome) to its rows, in the layout of :data:`harness.record.format.ROW`, in the order in which
+    :param groups: (operation, outcome) to its rows, in the layout of :data:`harness.record.row.ROW`, in the order in which
         each worker wrote them; a group without rows is left out
     """
 

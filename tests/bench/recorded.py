@@ -43,7 +43,7 @@ def middle(ends_s: float) -> Middle:
 
 
 def rows(folder: Path) -> NDArray[Any]:
-    """The rows of all workers, as :data:`harness.record.format.ROW`, of a run that no reader has made into Parquet yet.
+    """The rows of all workers, as :data:`harness.record.row.ROW`, of a run that no reader has made into Parquet yet.
 
     :raises NotMeasured: there are none, or a request did not end ok
     """

@@ -13,6 +13,7 @@ import numpy as np
 from harness.model import Event, Sample
 from harness.record import format as layout
 from harness.record.reader import Run
+from harness.record.row import ROW
 from harness.record.writer import EventWriter, JsonLines, SampleWriter, write_json
 
 
@@ -157,7 +158,7 @@ class RunBuilder:
         outcomes = sorted({request.outcome for request in self.requests})
         for worker in range(self.workers):
             own = [(at, request) for at, request in enumerate(self.requests) if request.worker == worker]
-            rows = np.zeros(len(own), dtype=layout.ROW)
+            rows = np.zeros(len(own), dtype=ROW)
             for row, (at, request) in zip(rows, own, strict=True):
                 intended = round(request.intended_s * 1e9)
                 started = intended + round(request.lag_s * 1e9)

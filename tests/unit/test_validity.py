@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from harness.model import Event, Sample
-from harness.record import format as layout
 from harness.record.reader import Run
+from harness.record.row import ROW
 from harness.validity import why_invalid
 from tests.unit.runs import Request, RunBuilder, steady, worker_event
 
@@ -268,7 +268,7 @@ def test_a_killed_run_is_read_up_to_its_last_second(tmp_path: Path) -> None:
     builder.finished = None
     run = builder.write()
     with (run.folder / "requests-0.rows").open("ab") as file:
-        file.write(b"\0" * (layout.ROW.itemsize - 1))
+        file.write(b"\0" * (ROW.itemsize - 1))
     assert "the harness was killed" in only(run)
 
 

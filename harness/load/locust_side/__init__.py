@@ -6,6 +6,7 @@ What an incident's ``users.py`` needs is importable from here:
 
 user.py        PostgresUser and MongoUser: Locust users whose work is done on the loop; named operations
 profile.py     what a users.py offers: operations by name, and what each works with
+arrival.py     what an operation is given, and may raise
 crowd.py       carries the traffic out: open arrivals by schedule, closed users, retries, time limits
 alarm.py       wakes it at due times
 source.py      what gives an operation its connection: the interface that every database has here
@@ -25,8 +26,7 @@ Two threads: Locust's (a gevent hub, which may have patched the standard library
 nothing that gevent patches is waited on; hand-over is by ``call_soon_threadsafe`` and by plain appends to lists and deques.
 """
 
-from harness.load.locust_side.crowd import Arrival
-from harness.load.locust_side.outcome import Declined
+from harness.load.locust_side.arrival import Arrival, Declined
 from harness.load.locust_side.user import MongoUser, PostgresUser, chosen_variant, operation
 
 __all__ = ["Arrival", "Declined", "MongoUser", "PostgresUser", "chosen_variant", "operation"]

@@ -20,6 +20,7 @@ from typing import Any
 
 from harness.load.arrivals import Schedule
 from harness.load.locust_side.alarm import Alarm, sleep_until
+from harness.load.locust_side.arrival import Arrival
 from harness.load.locust_side.outcome import outcome_of
 from harness.load.locust_side.recorder import Recorder
 from harness.load.locust_side.source import Source
@@ -32,38 +33,7 @@ PORTION = 4096
 #: A task that was told to end and has not is told again after this long.
 CANCEL_AGAIN_S = 1.0
 
-Operation = Callable[[Any, "Arrival"], Awaitable[None]]
-
-
-class Arrival:
-    """One request as its operation sees it.
-
-    :ivar index: number of the arrival in the schedule; closed model: unique per worker and draw
-    :ivar attempt: 1, or more where the person tried again
-    :ivar random: random choices of this arrival: the same in every variant and run with the same seed
-    """
-
-    __slots__ = ("_first_id", "_random", "_seed", "attempt", "index")
-
-    def __init__(
-        self, seed: int, index: int, attempt: int, source: random.Random | None = None, first_id: int = 0
-    ) -> None:
-        self._seed = seed
-        self._first_id = first_id
-        self.index = index
-        self.attempt = attempt
-        self._random = source
-
-    @property
-    def random(self) -> random.Random:
-        if self._random is None:
-            self._random = random.Random((self._seed << 40) ^ (self.index << ATTEMPT_BITS) ^ self.attempt)
-        return self._random
-
-    @property
-    def request_id(self) -> int:
-        """Unique among the run's requests; stored by an operation, it lets the dataset's check find what was acknowledged."""
-        return self._first_id + (self.index << ATTEMPT_BITS | self.attempt)
+Operation = Callable[[Any, Arrival], Awaitable[None]]
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeGuard
 
 import asyncpg
 
+from harness.load.locust_side.arrival import Declined
 from harness.model import Outcome
 
 if TYPE_CHECKING:
@@ -24,17 +25,6 @@ _BY_ERRNO = {
     errno.ECONNREFUSED: Outcome.CONNECTION_REFUSED,
     errno.ENOENT: Outcome.CONNECTION_REFUSED,  # the server's Unix socket is gone
 }
-
-
-class Declined(Exception):
-    """Raised by an operation that gives up for a declared reason, such as a full queue; its name is the outcome.
-
-    :param name: short and stable, such as ``queue_full``; never a text that varies from request to request
-    """
-
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self.name = name
 
 
 class PoolTimeout(Exception):

@@ -12,11 +12,7 @@ from locust.env import Environment
 
 from harness.errors import DefinitionError
 from harness.load.locust_side.crowd import Operation
-from harness.load.locust_side.source import Database, Use
-
-#: Set on a method by the decorator ``operation``.
-MARK = "flashcrowd_operation"
-READS = "flashcrowd_reads"
+from harness.load.locust_side.source import MARK, READS, Database, Use
 
 
 class Profile:

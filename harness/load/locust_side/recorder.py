@@ -21,7 +21,8 @@ from harness.clock import Origin
 from harness.errors import RecordingError
 from harness.load.locust_side.outcome import detail_of, message_of
 from harness.model import Outcome
-from harness.record.format import MAX_CODES, NOT_REACHED, ROW
+from harness.record.format import MAX_CODES, NOT_REACHED
+from harness.record.row import ROW
 from harness.record.writer import JsonLines, append_whole
 
 #: Of each kind of failure this many are kept with their text; deadlocks all, since they are matched to the server's log.
@@ -133,7 +134,7 @@ class Recorder:
     def flush(self) -> NDArray[Any]:
         """Write what was handed over.
 
-        :returns: the rows written, as :data:`harness.record.format.ROW`
+        :returns: the rows written, as :data:`harness.record.row.ROW`
         :raises RecordingError: the disk is full
         """
         parts = [self._full.popleft() for _ in range(len(self._full))]

@@ -10,6 +10,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
+#: Set on a method by the decorator ``operation``.
+MARK = "flashcrowd_operation"
+READS = "flashcrowd_reads"
+
 
 class Database(StrEnum):
     """The kind of server that an operation talks to."""

@@ -15,10 +15,8 @@ from locust import User
 from locust.user.users import UserMeta
 
 from harness.errors import DefinitionError, FlashcrowdError
-from harness.load.locust_side.crowd import Arrival
-from harness.load.locust_side.engine import Engine
-from harness.load.locust_side.profile import MARK, READS
-from harness.load.locust_side.source import Database
+from harness.load.locust_side.arrival import Arrival
+from harness.load.locust_side.source import MARK, READS, Database
 from harness.load.plan import VARIANT_VARIABLE, Plan
 
 _Method = TypeVar("_Method", bound=Callable[[Any, Any, Arrival], Awaitable[None]])
@@ -89,6 +87,8 @@ class CrowdUser(User, metaclass=UserMeta):
 
     def run(self) -> None:
         """Stay parked while the engine does this user's work; Locust calls it in a greenlet of its own."""
+        from harness.load.locust_side.engine import Engine  # Locust's master, who runs no users, has no use for it
+
         # Locust's run() would draw tasks and call them in this greenlet; ours belong to the loop's thread.
         self._state = "running"
         try:

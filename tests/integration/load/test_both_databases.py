@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from pymongo import MongoClient
 
-from harness.load.locust_side.crowd import Arrival
+from harness.load.locust_side.arrival import Arrival
 from harness.model import Application, Constant, MongoClientOptions, Traffic
 from harness.stack.mongo import ReplicaSet
 from harness.stack.postgres import Endpoint

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pymongo import MongoClient, WriteConcern
 
-from harness.load.locust_side.crowd import Arrival
+from harness.load.locust_side.arrival import Arrival
 from harness.model import Application, Constant, MongoClientOptions, Outcome, Process, Traffic
 from harness.stack.embedded import EmbeddedStack
 from harness.stack.mongo import ReplicaSet

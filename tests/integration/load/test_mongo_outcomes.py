@@ -13,7 +13,7 @@ from pymongo import InsertOne, MongoClient, WriteConcern
 from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
-from harness.load.locust_side.crowd import Arrival
+from harness.load.locust_side.arrival import Arrival
 from harness.load.locust_side.driver import APPLICATION_NAME
 from harness.model import Application, Constant, MongoClientOptions, Outcome, Process, Traffic
 from harness.record.format import NOT_REACHED

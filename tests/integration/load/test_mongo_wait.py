@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pymongo import MongoClient
 from pymongo.database import Database
 
-from harness.load.locust_side.crowd import Arrival
+from harness.load.locust_side.arrival import Arrival
 from harness.load.locust_side.driver import APPLICATION_NAME
 from harness.model import Application, Connections, Traffic, Users
 from harness.stack.mongo import ReplicaSet

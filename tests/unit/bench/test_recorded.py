@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.record.format import ROW
+from harness.record.row import ROW
 from tests.bench import recorded
 from tests.bench.row import NotMeasured
 

@@ -58,6 +58,7 @@ def test_it_says_of_itself_what_the_list_says(name: str) -> None:
     [
         pytest.param(("--help",), (), id="help"),
         pytest.param(("list",), ("psycopg",), id="list"),
+        pytest.param(("gc", "--help"), ("psycopg", "pymongo"), id="gc"),
         pytest.param(("report", "--help"), ("duckdb", "jinja2"), id="report"),
         pytest.param(
             ("run", "--help"), ("asyncpg", "duckdb", "jinja2", "psycopg", "pymongo"), id="run"

@@ -10,6 +10,7 @@ from harness.errors import RunFolderError
 from harness.model import Event, Sample
 from harness.record import format as layout
 from harness.record.reader import Run
+from harness.record.row import ROW
 from harness.record.writer import EventWriter, SampleWriter, write_json
 
 
@@ -17,7 +18,7 @@ def make_run(folder: Path, *, requests: int = 1000, finished: bool = True) -> np
     """A small run folder with one worker; returns its rows."""
     write_json(folder / layout.RUN, {"format": layout.VERSION, "incident": "x", "variant": "before"})
     rng = np.random.default_rng(1)
-    rows = np.zeros(requests, dtype=layout.ROW)
+    rows = np.zeros(requests, dtype=ROW)
     rows["intended"] = np.arange(requests) * 10_000_000
     rows["started"] = rows["intended"] + rng.integers(0, 1_000_000, requests)
     rows["acquired"] = rows["started"] + rng.integers(0, 1_000_000, requests)

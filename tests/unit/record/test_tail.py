@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.record import format as layout
+from harness.record.row import ROW
 from harness.record.tail import Tail
 
 
 def rows(count: int, *, operation: int = 0, outcome: int = 0, took_ns: int = 1_000_000) -> np.ndarray:
-    made = np.zeros(count, dtype=layout.ROW)
+    made = np.zeros(count, dtype=ROW)
     made["arrival"] = np.arange(count)
     made["operation"], made["outcome"] = operation, outcome
     made["finished"] = took_ns

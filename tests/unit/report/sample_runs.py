@@ -31,6 +31,7 @@ from harness.model import (
 )
 from harness.record import format as layout
 from harness.record.reader import Run
+from harness.record.row import ROW
 from harness.record.writer import EventWriter, SampleWriter, write_json
 from harness.report.html import write
 
@@ -134,7 +135,7 @@ def _requests(rng: np.random.Generator, slow: bool, seconds: float, per_s: float
         service = np.where(outcome == 1, service + 1.0, np.where(outcome == 2, 4.0 + 0.02 * pick, service))
     lag = rng.exponential(0.0004, count)
     wait = np.minimum(backlog_s, 8.0) * rng.uniform(0.75, 1.0, count) + rng.exponential(0.0002, count)
-    rows = np.zeros(count, dtype=layout.ROW)
+    rows = np.zeros(count, dtype=ROW)
     rows["intended"] = (intended * 1e9).astype(np.int64)
     rows["started"] = rows["intended"] + (lag * 1e9).astype(np.int64)
     rows["acquired"] = rows["started"] + (wait * 1e9).astype(np.int64)

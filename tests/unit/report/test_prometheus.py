@@ -17,6 +17,7 @@ from harness.clock import Origin
 from harness.errors import UsageError
 from harness.model import Sample
 from harness.record import format as layout
+from harness.record.row import ROW
 from harness.record.writer import write_json
 from harness.report.prometheus import Exposition
 
@@ -46,7 +47,7 @@ def text(exposition: Exposition) -> str:
 
 
 def finish(folder: Path, *response_ns: int, outcome: int = 0) -> None:
-    rows = np.zeros(len(response_ns), dtype=layout.ROW)
+    rows = np.zeros(len(response_ns), dtype=ROW)
     rows["intended"] = 5_000_000_000
     rows["finished"] = rows["intended"] + np.array(response_ns)
     rows["outcome"] = outcome
