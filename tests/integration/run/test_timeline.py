@@ -120,7 +120,8 @@ def test_kill_9_in_the_middle_leaves_no_program_and_no_paused_server(place: Plac
     command.signal(signal.SIGKILL)
     command.end()
     until(lambda: not sleepers(place), "the end of the program")
-    assert place.run("gc").process.returncode == Exit.FINE
+    swept = place.run("gc")
+    assert swept.process.returncode == Exit.FINE, swept.printed
     # the disk that was kept for the report is there until somebody asks for one
     assert [one for one in place.left() if not one.endswith(".reserve")] == []
 
