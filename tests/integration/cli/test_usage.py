@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shutil
 import socket
+import sys
 from pathlib import Path
 
 import pytest
 
+from harness.cli import main
 from harness.errors import Exit
 from tests.integration.command import INCIDENTS, Place
 
@@ -17,11 +19,16 @@ RUN = ("run", "one-statement")
 def refused(place: Place, *arguments: str, code: Exit = Exit.USAGE, **environment: str) -> str:
     """What a refused command says: its one line, without its box."""
     command = place.run(*arguments, **environment)
-    assert command.process.returncode == code, command.printed
-    assert "Traceback" not in command.printed
+    return clearly(place, command.process.returncode, command.printed, code)
+
+
+def clearly(place: Place, ended: int, printed: str, code: Exit = Exit.USAGE) -> str:
+    """What was printed, when it was refused clearly."""
+    assert ended == code, printed
+    assert "Traceback" not in printed
     assert not place.out.exists() or not list(place.out.glob("*/20*"))
     assert place.left() == []
-    return " ".join(command.printed.replace("│", " ").split())
+    return " ".join(printed.replace("│", " ").split())
 
 
 @pytest.mark.parametrize(
@@ -49,9 +56,26 @@ def refused(place: Place, *arguments: str, code: Exit = Exit.USAGE, **environmen
         pytest.param(("fly",), "No such command 'fly'", id="command"),
     ],
 )  # fmt: skip
-def test_wrong_arguments(place: Place, arguments: tuple[str, ...], said: str) -> None:
+def test_wrong_arguments(
+    place: Place,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    said: str,
+) -> None:
+    """In this process, as there are many; others of these tests begin one."""
+    for name, value in place.environment.items():
+        monkeypatch.setenv(name, value)
     out = ("--out", str(place.out)) if arguments[0] == "run" else ()
-    assert said in refused(place, *arguments, *out)
+    monkeypatch.setattr(sys, "argv", ["flashcrowd", *arguments, *out])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    printed = capfd.readouterr()
+    assert said in clearly(place, int(ended.value.code or 0), printed.out + printed.err)
+
+
+def test_a_wrong_option_as_people_meet_it(place: Place) -> None:
+    assert "No such option: --no-such-option" in refused(place, *RUN, "--no-such-option")
 
 
 def test_out_is_a_file(place: Place) -> None:
