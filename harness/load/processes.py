@@ -64,7 +64,6 @@ class LoadProcesses:
         self._plan.write(self._folder / PLAN_NAME)
         try:
             await self._start_all()
-            await self._wait_until_ready()
         except BaseException as error:
             await self.end(at_once=isinstance(error, asyncio.CancelledError))
             raise
@@ -119,13 +118,13 @@ class LoadProcesses:
 
     async def _start_all(self) -> None:
         """Start master and workers together: each takes a second to import what it needs, and a worker's messages wait for
-        a master that does not listen yet. Where the master cannot have its port, all begin anew at another."""
+        a master that does not listen yet. Where the master ends, as when another has its port, all begin anew."""
         for attempt in range(1, MASTER_ATTEMPTS + 1):
             with _kept_port() as port:
                 self._master = await self._start_master(port)
                 for worker in range(self._plan.workers):
                     self._workers.append(await self._start_worker(worker, port))
-                if await self._bound(port):
+                if await self._bound(port) and await self._ready():
                     return
             if attempt == MASTER_ATTEMPTS:
                 raise StackError(f"Locust's master did not start; its last lines:\n{self._tail('master')}")
@@ -139,7 +138,7 @@ class LoadProcesses:
         return await self._start(arguments, "master", {})
 
     async def _bound(self, port: int) -> bool:
-        """Whether the master came to listen on its port; False if it ended instead (the port was taken meanwhile)."""
+        """Whether somebody came to listen on the master's port; False if it ended instead."""
         deadline = asyncio.get_running_loop().time() + READY_LIMIT_S
         while self._master is not None and self._master.returncode is None:
             with contextlib.suppress(OSError):
@@ -180,18 +179,22 @@ class LoadProcesses:
                 os.sched_setaffinity(process.pid, self._cores)
         return process
 
-    async def _wait_until_ready(self) -> None:
+    async def _ready(self) -> bool:
+        """Whether all workers came to be ready; False if the master ended instead, as when another listens on its port."""
         deadline = asyncio.get_running_loop().time() + READY_LIMIT_S
         while len(self._said("ready")) < self._plan.workers:
             if how := self.dead():
-                name = "master" if "master" in how else f"worker-{how.split()[1]}"
-                raise FlashcrowdError(f"{how} before it was ready; its last lines:\n{self._tail(name)}")
+                if "master" in how:
+                    return False
+                last = self._tail(f"worker-{how.split()[1]}")
+                raise FlashcrowdError(f"{how} before it was ready; its last lines:\n{last}")
             if asyncio.get_running_loop().time() > deadline:
                 raise FlashcrowdError(
                     f"{len(self._said('ready'))} of {self._plan.workers} workers were ready after {READY_LIMIT_S:.0f} s; "
                     f"last lines of the first:\n{self._tail('worker-0')}"
                 )
             await asyncio.sleep(POLL_S)
+        return True
 
     def _said(self, state: str) -> set[int]:
         return {number for number in range(self._plan.workers) if state in self._states(number)}

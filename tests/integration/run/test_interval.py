@@ -25,7 +25,14 @@ TIMER_S = 0.002
 def quiet(shared_place: Place) -> Path:
     """A run at a rate that keeps nobody busy; its folder."""
     command = shared_place.begin_run(
-        "one-statement", "--interval", "100ms", "--duration", f"{TRAFFIC_S}s", "--rate", "0.1x"
+        "one-statement",
+        "--interval",
+        "100ms",
+        "--duration",
+        f"{TRAFFIC_S}s",
+        "--rate",
+        "0.1x",
+        PYTHONPROFILEIMPORTTIME="1",  # it prints what it imports
     )
     # Whether this machine had the time to measure well meanwhile is another matter.
     assert command.end() in (Exit.FINE, Exit.UNKNOWN), command.printed
@@ -80,3 +87,12 @@ def test_series_have_the_same_resolution(quiet: Path) -> None:
 
 def test_the_report_says_how_often(quiet: Path) -> None:
     assert "Taken every 0.1 s" in (quiet.parent / "report.html").read_text()
+
+
+def test_a_run_with_child_processes_imports_nothing_that_serves_others(shared_place: Place, quiet: Path) -> None:
+    (command,) = shared_place.begun
+    lines = [line for line in command.printed.splitlines() if line.startswith("import time:")]
+    imported = {line.rpartition("|")[2].strip() for line in lines}
+    assert {"harness.run", "harness.stack.embedded.stack", "harness.report.html.page"} <= imported
+    others = {"docker", "testcontainers", "requests", "prometheus_client", "locust", "harness.stack.external.stack"}
+    assert not others & imported

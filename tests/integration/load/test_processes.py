@@ -1,0 +1,81 @@
+"""Locust's processes, started together: also where somebody has the master's port by then."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from harness import catalog
+from harness.load import processes
+from harness.load.plan import DSN_VARIABLE, Plan
+from harness.load.processes import LoadProcesses
+from tests.integration.command import INCIDENTS
+
+FOLDER = INCIDENTS / "one_statement"
+#: Nobody connects before the load begins.
+ADDRESSES = {DSN_VARIABLE: "postgresql://app@127.0.0.1:1/crowd"}
+
+
+@pytest.fixture
+def listener() -> Iterator[int]:
+    """A port of somebody else's."""
+    with socket.socket() as somebody:
+        somebody.bind(("127.0.0.1", 0))
+        somebody.listen()
+        yield somebody.getsockname()[1]
+
+
+def load_of(folder: Path) -> LoadProcesses:
+    incident = catalog.load_folder(FOLDER)
+    plan = Plan(
+        incident_folder=str(FOLDER),
+        variant="before",
+        run_folder=str(folder),
+        seed=1,
+        workers=2,
+        rate=1.0,
+        ends_s=incident.traffic.ends_s,
+        drain_s=1.0,
+        interval_s=1.0,
+    )
+    return LoadProcesses(plan, incident.traffic, ADDRESSES, None)
+
+
+def children() -> set[int]:
+    return {child.pid for child in psutil.Process().children(recursive=True) if child.status() != psutil.STATUS_ZOMBIE}
+
+
+async def test_where_the_port_is_taken_all_begin_anew_at_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listener: int
+) -> None:
+    before, kept_port, given = children(), processes._kept_port, [listener]
+
+    @contextmanager
+    def first_a_taken_one() -> Iterator[int]:
+        with kept_port() as port:
+            yield given.pop() if given else port
+
+    monkeypatch.setattr(processes, "_kept_port", first_a_taken_one)
+    async with load_of(tmp_path) as load:
+        assert given == []
+        assert len(load.pids) == 2
+        assert len(children() - before) == 3, "a master and two workers, of the second start"
+        assert load.dead() is None
+    assert children() <= before
+
+
+@pytest.mark.skipif("sys.platform != 'linux'")
+def test_a_kept_port_can_be_listened_on_by_who_allows_others_and_is_given_to_nobody() -> None:
+    with processes._kept_port() as port:
+        with socket.socket() as master:
+            master.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            master.bind(("127.0.0.1", port))
+            master.listen()
+            socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        with socket.socket() as somebody, pytest.raises(OSError, match="in use"):
+            somebody.bind(("127.0.0.1", port))
