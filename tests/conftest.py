@@ -8,6 +8,7 @@ import gc
 import os
 import shutil
 import signal
+import sys
 import tempfile
 import warnings
 from collections.abc import Generator
@@ -21,6 +22,11 @@ from harness.errors import StackError
 
 # Importing locust monkey-patches the process otherwise, and pytest's own event loops with it.
 os.environ.setdefault("LOCUST_SKIP_MONKEY_PATCH", "1")
+
+# Hundreds of processes import what is ours. It is compiled once, also where the shell asks that nothing compiled be kept:
+# compiling it anew is half of what such a process takes.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # A shell that starts this in the background has it ignore Ctrl-C, and with it every child that a test sends one.
 signal.signal(signal.SIGINT, signal.default_int_handler)

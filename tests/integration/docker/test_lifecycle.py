@@ -159,7 +159,7 @@ def begun(place: Place) -> subprocess.Popen[str]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, **place.environment, "PYTHONDONTWRITEBYTECODE": "1"},
+        env={**os.environ, **place.environment},
     )
 
 

@@ -36,7 +36,7 @@ class Run:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **environment},
+            env={**os.environ, **environment},
         )
         self.said: list[str] = []
 

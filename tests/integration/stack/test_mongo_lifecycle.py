@@ -86,7 +86,7 @@ def test_nothing_is_left(error: type[BaseException] | None, instances_left: Left
 def begun(place: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, list[int]]]]:
     """A set in a process of its own, and where it is."""
     command = [sys.executable, "-m", "tests.integration.stack.mongo_runner"]
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     ) as running:
