@@ -2,7 +2,8 @@
 
 Every instance gets, besides what its declaration says,
 
-    FLASHCROWD_DSN, FLASHCROWD_READERS, FLASHCROWD_MONGO   the databases, as the load's workers get them, passwords and all
+    FLASHCROWD_DSN, FLASHCROWD_READERS, FLASHCROWD_MONGO   the databases, as the load's workers get them, passwords and all;
+                                                           replicas as they were at the last reset
     FLASHCROWD_SERVICE_<NAME>                              all instances of each service that listens, with blanks between them
     FLASHCROWD_VARIANT                                     which variant it is to be; missing under ``flashcrowd up``
     FLASHCROWD_INSTANCE                                    its own name, such as ``web-1``

@@ -13,7 +13,10 @@ from harness.stack.embedded import instance as instances
 from harness.stack.embedded.instance import Instance, Owner
 
 IMMEDIATE_S = 10.0
-MONGODB = "MongoDB"
+POSTGRES, MONGODB = "PostgreSQL", "MongoDB"
+#: What programs are called for people; anything else is a service's.
+PRODUCTS = {name: MONGODB if name == "mongod" else POSTGRES for name in processes.PROGRAMS}
+SERVICE = "a service, process"
 
 
 def sweep() -> list[str]:
@@ -62,18 +65,17 @@ def _remove(instance: Instance, owner: Owner) -> list[str]:
 
 def _end(left: list[psutil.Process]) -> None:
     """End servers' processes at once: their data is thrown away, so its recovery is nobody's concern."""
-    mongods = [process for process in left if _product(process) == MONGODB]
-    processes.end(mongods)  # a mongod's orderly shutdown takes seconds, and it leaves nothing outside its folder
+    postgres = [process for process in left if _product(process) == POSTGRES]
+    # A mongod's orderly shutdown takes seconds, and it leaves nothing outside its folder; no more does a service.
+    processes.end(process for process in left if process not in postgres)
     # Immediate shutdown, in which a postmaster ends its backends and removes its shared memory.
-    postgres = [process for process in left if process not in mongods]
     processes.end(postgres, number=signal.SIGQUIT, limit_s=IMMEDIATE_S)
 
 
 def _product(process: psutil.Process) -> str:
     with suppress(psutil.NoSuchProcess):
-        if process.name() == "mongod":
-            return MONGODB
-    return "PostgreSQL"
+        return PRODUCTS.get(process.name(), SERVICE)
+    return SERVICE
 
 
 def _is_server(process: psutil.Process, instance: Instance, owner: Owner) -> bool:

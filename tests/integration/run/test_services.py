@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
+import signal
 
 import pytest
 
-from tests.integration.command import Place, ask
+from harness.errors import Exit
+from tests.integration.command import INCIDENTS, Place, ask
 
 pytestmark = pytest.mark.server
 
@@ -41,4 +44,18 @@ def test_a_service_that_crashes_is_the_symptom_and_not_the_end_of_the_run(place:
     page = (experiment / "report.html").read_text()
     assert "pages-1 was started again by its supervisor" in page
     assert "Services: memory" in page
+    assert place.left() == []
+
+
+def test_an_interruption_while_a_service_comes_up_leaves_nothing(place: Place) -> None:
+    own = shutil.copytree(INCIDENTS / "served", place.folder / "own" / "served")
+    declared = (own / "incident.py").read_text()
+    never = declared.replace('"-m", "served.service"', '"-c", "import time; time.sleep(600)"')
+    assert never != declared
+    (own / "incident.py").write_text(never)
+    command = place.begin_run("served", FLASHCROWD_LOADTESTS=str(own.parent))
+    command.await_text("starting pages-1, idle-1")
+    command.signal(signal.SIGINT)
+    assert command.end() == Exit.INTERRUPTED, command.printed
+    assert "Traceback" not in command.printed
     assert place.left() == []
