@@ -33,7 +33,7 @@ from harness.stack.service import StackEvent
 from harness.stack.stack import Role, Stack
 from tests.integration.command import ROOT, Place, until
 from tests.integration.conftest import SCALE, SEED
-from tests.integration.services.topology import COMMAND, DATASET, MEMORY_BYTES, WEB, WORKER, alone
+from tests.integration.services.topology import DATASET, MEMORY_BYTES, WEB, WORKER, alone
 
 PROVIDERS = [
     pytest.param("embedded", marks=pytest.mark.server),
@@ -186,7 +186,10 @@ def test_one_that_uses_more_memory_than_it_may_is_killed_for_it(stack: Stack) ->
     assert sampled(stack, "flashcrowd_service_restarts_total", name="web-1", reason="memory") == count + 1
 
 
-def test_the_end_of_one_that_is_not_started_again_is_told(stack: Stack) -> None:
+def test_the_end_of_one_that_is_not_started_again_is_told_and_a_reset_begins_from_fresh_processes(
+    stack: Stack, tmp_path: Path
+) -> None:
+    token = secrets.token_hex(8)
     found = stack.servers["worker-1"].footprint()
     assert found is not None
     os.kill(found.pid, signal.SIGKILL)
@@ -195,14 +198,9 @@ def test_the_end_of_one_that_is_not_started_again_is_told(stack: Stack) -> None:
     assert died is not None
     assert "worker-1" in died
     assert "was killed by" in died
-    stack.reset()
+    stack.reset("before")
     assert stack.check_alive() is None
     assert stack.servers["worker-1"].footprint() is not None
-
-
-def test_a_reset_begins_from_a_fresh_process(stack: Stack) -> None:
-    token = secrets.token_hex(8)
-    stack.reset("before")
     first = ask(stack, "/me")
     assert (first["asked"], first["found"]) == (1, [])
     assert first["environment"]["FLASHCROWD_VARIANT"] == "before"
@@ -219,11 +217,14 @@ def test_a_reset_begins_from_a_fresh_process(stack: Stack) -> None:
     assert fresh["environment"]["FLASHCROWD_VARIANT"] == "after"
     assert list(stack.events) == []
     assert sampled(stack, "flashcrowd_service_restarts_total", name="web-1") == 0
+    stack.save_logs(tmp_path / "logs")
+    said = (tmp_path / "logs" / "web-1.log").read_text().splitlines()
+    assert said[0] == "listening"
+    assert said.count("asked for /me") == 1, "nothing of the time before the reset"
 
 
 def test_the_timeline_acts_upon_it_and_its_supervisor_keeps_out_of_that(stack: Stack, provider: Provider) -> None:
-    stack.reset()
-    server = stack.servers["web-1"]
+    server, known = stack.servers["web-1"], len(stack.events)
     server.pause()
     with pytest.raises(OSError, match="timed out"):
         ask(stack, "/me", limit_s=0.3)
@@ -239,7 +240,7 @@ def test_the_timeline_acts_upon_it_and_its_supervisor_keeps_out_of_that(stack: S
         server.start()
         assert answers(stack)
         assert not server.down_on_purpose
-    assert list(stack.events) == []
+    assert len(stack.events) == known
     assert (server.why_not("cut_off") is None) == (provider is Provider.DOCKER)
     if provider is Provider.DOCKER:
         server.cut_off()
@@ -249,16 +250,6 @@ def test_the_timeline_acts_upon_it_and_its_supervisor_keeps_out_of_that(stack: S
         assert answers(stack)
         server.set_cpus(0.5)
         assert sampled(stack, "flashcrowd_cpu_allotment_cores", name="web-1") == 0.5
-
-
-def test_what_it_printed_is_kept_with_the_run(stack: Stack, tmp_path: Path) -> None:
-    stack.reset()
-    ask(stack, "/me")
-    stack.save_logs(tmp_path / "logs")
-    said = (tmp_path / "logs" / "web-1.log").read_text().splitlines()
-    assert said[0] == "listening"
-    assert said[-1] == "asked for /me"
-    assert "asked for /burn?s=0.4" not in said  # of the time before the reset
 
 
 def test_one_that_does_not_come_up_says_why_and_leaves_nothing(provider: Provider) -> None:
@@ -286,8 +277,10 @@ def test_nothing_is_left(provider: Provider, killed: bool) -> None:
     )
     try:
         assert runner.stdout is not None
-        assert runner.stdout.readline() == "200\n"
-        assert len(with_token(token)) >= 2  # the service, and what it started
+        urls, told = json.loads(runner.stdout.readline())
+        assert len(set(urls)) == 2
+        assert told == [" ".join(urls)] * 2, "instances know each other"
+        assert len(with_token(token)) >= 4  # two instances, and what they started
         if killed:
             runner.kill()
         runner.communicate()
@@ -302,16 +295,3 @@ def test_nothing_is_left(provider: Provider, killed: bool) -> None:
         runner.kill()
         runner.communicate()
         place.clear()
-
-
-def test_instances_know_each_other(provider: Provider) -> None:
-    token = secrets.token_hex(8)
-    two = replace(WEB, command=(*COMMAND, token), instances=2, ready=None)
-    topology = Topology(postgres=None, services=(two,))
-    with choose.up(provider, topology, DATASET, scale=SCALE, seed=SEED, say=lambda line: None) as running:
-        urls = [one.url for one in running.services["web"]]
-        assert len(set(urls)) == 2
-        for url in urls:
-            with urllib.request.urlopen(f"{url}/me") as answer:
-                assert json.load(answer)["environment"]["FLASHCROWD_SERVICE_WEB"].split() == urls
-    assert with_token(token) == []

@@ -14,6 +14,6 @@ WORKER = Service(name="worker", command=("sleep", "600"), listens=False, environ
 
 
 def alone(token: str) -> Topology:
-    """Nothing but a service, which needs no database until it is asked for one; its processes can be told by the token."""
-    web = Service(name="web", command=(*COMMAND, token), instances=1)
+    """Nothing but two instances of a service, which needs no database until it is asked for one; its processes can be told by the token."""
+    web = Service(name="web", command=(*COMMAND, token), instances=2)
     return Topology(postgres=None, services=(web,))
