@@ -16,8 +16,8 @@ from harness.model import Incident, Invariant, Outcome
 from harness.record import format as layout
 from harness.record.reader import Run
 from harness.record.writer import write_json
-from harness.stack.mongo import ReplicaSet
-from harness.stack.postgres import Endpoint
+from harness.stack.mongo.members import ReplicaSet
+from harness.stack.postgres.endpoint import Endpoint
 from harness.stack.stack import Stack
 
 ANSWER_S = 10.0

@@ -26,7 +26,7 @@ from types import ModuleType
 from harness.catalog.definition import check
 from harness.errors import DefinitionError, UsageError
 from harness.model import Incident
-from harness.stack.service import OWN_FOLDER as OWN_FOLDER
+from harness.stack.services.service import OWN_FOLDER as OWN_FOLDER
 
 DECLARATION = "incident.py"
 ATTRIBUTE = "INCIDENT"

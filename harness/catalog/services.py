@@ -12,7 +12,7 @@ from pathlib import Path
 from harness.catalog.declared_types import TypeProblem
 from harness.load.plan import SERVICE_VARIABLE
 from harness.model import Service, Topology
-from harness.stack.service import RESERVED
+from harness.stack.services.service import RESERVED
 
 #: As host names and samples' labels have it; a number at the end is an instance's.
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")

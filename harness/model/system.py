@@ -58,7 +58,7 @@ class Service:
 
     Each instance is a process (with its children) that is told in its environment where the databases and the other
     services are, which variant it is to be, and where to listen: ``HOST`` and ``PORT``. Its working folder is empty when it
-    starts, and nobody else's. :mod:`harness.stack.service` lists the variables.
+    starts, and nobody else's. :mod:`harness.stack.services.service` lists the variables.
 
     :param name: its instances are called ``<name>-1``, ``<name>-2``, …
     :param command: the program and its arguments; no shell reads them. ``python`` is the interpreter that runs the harness,

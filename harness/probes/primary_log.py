@@ -14,7 +14,7 @@ import asyncpg
 
 from harness.probes.connection import ProbeConnection
 from harness.probes.probe import FAILURES
-from harness.stack.postgres import Endpoint
+from harness.stack.postgres.endpoint import Endpoint
 
 SCHEMA = "flashcrowd"
 TABLE = f"{SCHEMA}.heartbeat"

@@ -25,7 +25,7 @@ from harness.probes.services import ServiceProbe
 from harness.probes.usage import Footprints, UsageProbe
 from harness.stack.external import addresses as external_addresses
 from harness.stack.external import exporters
-from harness.stack.postgres import Endpoint
+from harness.stack.postgres.endpoint import Endpoint
 from harness.stack.stack import Footprint, Stack
 
 JSONLOG_SINCE = 150000

@@ -18,7 +18,7 @@ from harness.model import Labels, Sample
 from harness.probes.connection import ProbeConnection, sql
 from harness.probes.primary_log import NEWEST_BEAT, PrimaryLog
 from harness.probes.probe import Unmeasured
-from harness.stack.postgres import Endpoint
+from harness.stack.postgres.endpoint import Endpoint
 
 #: What was written as we asked is on its way: a replica that keeps up has replayed it after this.
 ON_ITS_WAY_S = 0.02

@@ -8,7 +8,7 @@ from itertools import chain
 from harness.model import Sample
 from harness.stack.stack import Stack
 
-#: Why an instance had ended, as :class:`harness.stack.service.StackEvent` says it.
+#: Why an instance had ended, as :class:`harness.stack.services.service.StackEvent` says it.
 REASONS = ("exit", "memory")
 
 

@@ -9,9 +9,9 @@ from itertools import chain
 from pathlib import Path
 
 from harness.load.plan import DSN_VARIABLE, MONGO_VARIABLE, READERS_VARIABLE
-from harness.stack import service as services
-from harness.stack.mongo import ReplicaSet
-from harness.stack.postgres import Endpoint
+from harness.stack.mongo.members import ReplicaSet
+from harness.stack.postgres.endpoint import Endpoint
+from harness.stack.services import service as services
 from harness.stack.stack import Stack
 
 #: Options of an address that are secrets themselves.

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from harness.stack.service import FOLDER_VARIABLE
+from harness.stack.services.service import FOLDER_VARIABLE
 
 # The start is computed from the wall clock at boot, which corrections move a little; a number comes round far later.
 SAME_START_S = 1.5

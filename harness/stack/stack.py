@@ -8,9 +8,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness.stack.mongo import ReplicaSet
-from harness.stack.postgres import Endpoint
-from harness.stack.service import ServiceEndpoint, StackEvent
+from harness.stack.mongo.members import ReplicaSet
+from harness.stack.postgres.endpoint import Endpoint
+from harness.stack.services.service import ServiceEndpoint, StackEvent
 
 
 class Role(StrEnum):

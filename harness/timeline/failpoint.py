@@ -8,7 +8,7 @@ from pymongo.errors import PyMongoError
 
 from harness.errors import StackError
 from harness.model import Failpoint
-from harness.stack.mongo import Member
+from harness.stack.mongo.members import Member
 from harness.timeline.members import client_of, replica_set, resolve, run
 from harness.timeline.performer import Done, Performer, Scene
 

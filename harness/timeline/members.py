@@ -13,7 +13,7 @@ from pymongo.errors import PyMongoError
 
 from harness.errors import StackError
 from harness.model.timeline import MONGO_PRIMARY, MONGO_SECONDARIES
-from harness.stack.mongo import Member, ReplicaSet
+from harness.stack.mongo.members import Member, ReplicaSet
 from harness.stack.stack import Stack
 
 APPLICATION_NAME = "flashcrowd-timeline"

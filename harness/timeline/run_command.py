@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from harness.model import RunCommand
-from harness.stack.mongo import Member
+from harness.stack.mongo.members import Member
 from harness.timeline.members import client_of, replica_set, resolve, run
 from harness.timeline.performer import Done, Performer, Scene
 

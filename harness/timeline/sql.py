@@ -11,7 +11,7 @@ import asyncpg
 
 from harness.errors import StackError
 from harness.model.timeline import POSTGRES
-from harness.stack.postgres import Endpoint
+from harness.stack.postgres.endpoint import Endpoint
 from harness.stack.stack import Stack
 
 APPLICATION_NAME = "flashcrowd-timeline"

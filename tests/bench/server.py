@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from harness.model import Dataset, PostgresServer, Topology
 from harness.stack.embedded import EmbeddedStack
-from harness.stack.postgres import Endpoint
+from harness.stack.postgres.endpoint import Endpoint
 
 TOPOLOGY = Topology(
     postgres=PostgresServer(

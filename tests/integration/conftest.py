@@ -10,8 +10,8 @@ import pytest
 
 from harness.model import Dataset, MongoReplicaSet, PostgresServer, Topology
 from harness.stack.embedded import EmbeddedStack
-from harness.stack.mongo import ReplicaSet
-from harness.stack.postgres import Endpoint
+from harness.stack.mongo.members import ReplicaSet
+from harness.stack.postgres.endpoint import Endpoint
 from tests.integration.command import Place
 
 SCALE = 0.02

@@ -12,7 +12,7 @@ from typing import Any
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.collection import AsyncCollection
 
-from harness.stack.mongo import Member, ReplicaSet
+from harness.stack.mongo.members import Member, ReplicaSet
 
 APPLICATION_NAME = "flashcrowd-probe"
 ANSWER_LIMIT_S = 1.0

@@ -17,7 +17,7 @@ from harness.probes.mongo.member import MemberProbe
 from harness.probes.mongo.replication import ReplicationProbe
 from harness.probes.mongo.slowlog import SlowLogProbe
 from harness.probes.probe import Probe
-from harness.stack.mongo import ReplicaSet
+from harness.stack.mongo.members import ReplicaSet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.errors import StackError
-from harness.stack import cache, seeding
+from harness.stack import cache
 from harness.stack.cache import Say
 from harness.stack.docker import session
 from harness.stack.docker.container import Allotment, Place, Plan, created
 from harness.stack.docker.images import Image
+from harness.stack.postgres import seeding
 from harness.stack.recipe import MACHINE, Recipe
 
 #: Under a folder that is disk of the container's own; the image's own place for it differs between versions.

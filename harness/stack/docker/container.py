@@ -21,7 +21,7 @@ from harness.stack.docker.network import Network
 from harness.stack.embedded.mongod import LOG as MONGOD_LOG
 from harness.stack.embedded.mongod import last_lines as mongod_lines
 from harness.stack.processes import SERVICE_LOG, Identity
-from harness.stack.service import FOR_WANT_OF_MEMORY
+from harness.stack.services.service import FOR_WANT_OF_MEMORY
 
 PERIOD_US = 100_000  # of the CPU quota; the kernel's and Docker's default
 SHARED_MEMORY_BYTES = (

@@ -9,14 +9,15 @@ from pymongo.errors import PyMongoError
 
 from harness.errors import StackError
 from harness.model import MongoReplicaSet
-from harness.stack import cores, replica_set
+from harness.stack import cores
 from harness.stack.docker.container import Allotment, Container, Place, Plan
 from harness.stack.docker.images import Image
 from harness.stack.docker.server import DockerServer
 from harness.stack.embedded.mongod import LOG as LOG_NAME
 from harness.stack.logs import Logs
-from harness.stack.mongo import Member
-from harness.stack.mongod_options import asked_parameters, options
+from harness.stack.mongo import replica_set
+from harness.stack.mongo.members import Member
+from harness.stack.mongo.options import asked_parameters, options
 from harness.stack.stack import Role
 
 PORT = 27017

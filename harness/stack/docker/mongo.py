@@ -16,15 +16,15 @@ from typing import Any, Self
 
 from harness.dataset import Fixture
 from harness.model import MongoReplicaSet
-from harness.stack import replica_set
 from harness.stack.cores import Held
 from harness.stack.docker import mongo_files
 from harness.stack.docker.container import Allotment, Place, created
 from harness.stack.docker.images import Image
 from harness.stack.docker.member import DockerMember, plan_of
-from harness.stack.mongo import ReplicaSet
-from harness.stack.mongo_seeding import DATABASE
-from harness.stack.mongod_options import PARAMETERS
+from harness.stack.mongo import replica_set
+from harness.stack.mongo.members import ReplicaSet
+from harness.stack.mongo.options import PARAMETERS
+from harness.stack.mongo.seeding import DATABASE
 
 
 class DockerMongo:

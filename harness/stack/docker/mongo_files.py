@@ -14,11 +14,13 @@ from pathlib import Path
 
 from harness.errors import StackError
 from harness.model import MongoReplicaSet
-from harness.stack import cache, mongo_seeding, replica_set
+from harness.stack import cache
 from harness.stack.cache import Say, copy_tree
 from harness.stack.docker.container import Allotment, Place, created
 from harness.stack.docker.images import Image
 from harness.stack.docker.member import DATA, IN_SET, PORT, DockerMember, plan_of
+from harness.stack.mongo import replica_set
+from harness.stack.mongo import seeding as mongo_seeding
 from harness.stack.recipe import MACHINE, Recipe
 
 SEED_PORT = PORT + 1

@@ -13,9 +13,9 @@ from harness.stack.docker import session
 from harness.stack.docker.container import Allotment, Container
 from harness.stack.docker.server import DockerServer
 from harness.stack.logs import Logs
-from harness.stack.postgres import Endpoint
-from harness.stack.postgres_settings import JSONLOG_SINCE, About, full_settings
-from harness.stack.seeding import APPLICATION_USER, DATABASE, SUPERUSER
+from harness.stack.postgres.endpoint import Endpoint
+from harness.stack.postgres.seeding import APPLICATION_USER, DATABASE, SUPERUSER
+from harness.stack.postgres.settings import JSONLOG_SINCE, About, full_settings
 from harness.stack.stack import Role
 
 #: Folders inside, which are ours outside.

@@ -23,10 +23,10 @@ from harness.stack.docker.container import Allotment, Place, Plan, created
 from harness.stack.docker.images import Image
 from harness.stack.docker.node import CONFIGURATION, LOG, Node, Passwords, server_command, set_passwords, write_hba
 from harness.stack.docker.replica import ReplicaMaker
-from harness.stack.postgres_settings import NO_STATEMENTS
-from harness.stack.replicas import Replicas, Room
-from harness.stack.replicated import ReplicatedPostgres
-from harness.stack.seeding import forget_statements
+from harness.stack.postgres.replicas import Replicas, Room
+from harness.stack.postgres.replicated import ReplicatedPostgres
+from harness.stack.postgres.seeding import forget_statements
+from harness.stack.postgres.settings import NO_STATEMENTS
 from harness.stack.stack import Role
 
 NAME = "postgres"

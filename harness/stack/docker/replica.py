@@ -15,7 +15,7 @@ from harness.stack.docker.cluster import DATA, VOLUME
 from harness.stack.docker.container import Allotment, Place, Plan, create
 from harness.stack.docker.images import Image
 from harness.stack.docker.node import CONFIGURATION, LOG, Node, Passwords, server_command
-from harness.stack.replica import BACKUP, BACKUP_OPTIONS, BACKUP_S, LOOK_AGAIN_S, following, slot_name
+from harness.stack.postgres.replica import BACKUP, BACKUP_OPTIONS, BACKUP_S, LOOK_AGAIN_S, following, slot_name
 from harness.stack.stack import Role
 
 BACKED_UP = ".base-backup"  # in the folder of its log: the base backup is there
@@ -33,7 +33,7 @@ exec docker-entrypoint.sh "$@"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicaMaker:
-    """Makes the replicas of one primary; implements :class:`harness.stack.replica.Maker`.
+    """Makes the replicas of one primary; implements :class:`harness.stack.postgres.replica.Maker`.
 
     :param settings: what is asked of a replica's server
     :param has_statements: whether the image has pg_stat_statements

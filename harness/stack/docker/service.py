@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from harness.model import Service
-from harness.stack import service as services
 from harness.stack.cores import Held
 from harness.stack.docker import container as containers
 from harness.stack.docker.container import Allotment, Container, Plan
@@ -23,7 +22,8 @@ from harness.stack.docker.images import Image
 from harness.stack.docker.rootfs import TOP_LINKS
 from harness.stack.docker.server import DockerServer
 from harness.stack.processes import SERVICE_LOG
-from harness.stack.service import ServiceEndpoint
+from harness.stack.services import service as services
+from harness.stack.services.service import ServiceEndpoint
 from harness.stack.stack import Role
 
 PORT = 8000
@@ -50,7 +50,7 @@ done
 
 
 class DockerPlace:
-    """Where one instance runs; implements :class:`harness.stack.service_instance.Place`."""
+    """Where one instance runs; implements :class:`harness.stack.services.instance.Place`."""
 
     host = ANY
     folder = WORK
@@ -93,7 +93,7 @@ class DockerPlace:
 
 
 class DockerService(DockerServer):
-    """The container of an instance; implements :class:`harness.stack.service_instance.Node`."""
+    """The container of an instance; implements :class:`harness.stack.services.instance.Node`."""
 
     def __init__(self, container: Container, allotment: Allotment) -> None:
         super().__init__(container=container, role=Role.SERVICE, allotment=allotment, await_ready=_by_the_instance)

@@ -8,7 +8,7 @@ import psycopg
 
 from harness.errors import StackError
 from harness.stack.docker.container import Container
-from harness.stack.seeding import SUPERUSER
+from harness.stack.postgres.seeding import SUPERUSER
 
 PORT = 5432
 READY_S = 90.0  # the image's initdb on a slow disk; from the cache it takes a second

@@ -13,7 +13,6 @@ from pathlib import Path
 from pymongo.errors import PyMongoError
 
 from harness.errors import StackError
-from harness.stack import replica_set
 from harness.stack.cache import copy_tree
 from harness.stack.cores import Held
 from harness.stack.embedded import port as ports
@@ -23,6 +22,7 @@ from harness.stack.embedded.instance import Instance
 from harness.stack.embedded.mongod import LOG, AddressInUse, Mongod
 from harness.stack.embedded.mongod_program import MongodProgram
 from harness.stack.logs import Logs
+from harness.stack.mongo import replica_set
 from harness.stack.stack import Role
 
 PORTS_TRIED = 5

@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from harness.dataset import Fixture
 from harness.model import MongoReplicaSet
-from harness.stack import cache, replica_set
+from harness.stack import cache
 from harness.stack.cores import Held
 from harness.stack.embedded import account as accounts
 from harness.stack.embedded import instance as instances
@@ -25,9 +25,10 @@ from harness.stack.embedded import mongo_template
 from harness.stack.embedded import mongod_program as programs
 from harness.stack.embedded import port as ports
 from harness.stack.embedded.member import EmbeddedMember, How
-from harness.stack.mongo import Member, ReplicaSet
-from harness.stack.mongo_seeding import DATABASE
-from harness.stack.mongod_options import PARAMETERS, asked_parameters
+from harness.stack.mongo import replica_set
+from harness.stack.mongo.members import Member, ReplicaSet
+from harness.stack.mongo.options import PARAMETERS, asked_parameters
+from harness.stack.mongo.seeding import DATABASE
 
 SEEDED = "seeded"  # beside the first member's files: what every member is put back to
 

@@ -1,7 +1,7 @@
 """Seeded files of a mongod: a dataset is seeded once, every member of every set starts from a copy out of the cache.
 
 They are those of the only member of a set, stopped in order. All members of a new set start from equal copies and are
-told its members (:func:`harness.stack.replica_set.adopt`), so nothing is copied over the network. The dataset is seeded
+told its members (:func:`harness.stack.mongo.replica_set.adopt`), so nothing is copied over the network. The dataset is seeded
 before there is a set, so that the oplog does not hold it a second time.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import StackError
-from harness.stack import cache, mongo_seeding, replica_set
+from harness.stack import cache
 from harness.stack.cache import Say, copy_tree
 from harness.stack.embedded import instance as instances
 from harness.stack.embedded import port as ports
@@ -20,6 +20,8 @@ from harness.stack.embedded.account import Account
 from harness.stack.embedded.instance import Instance
 from harness.stack.embedded.mongod import AddressInUse, Mongod, last_lines
 from harness.stack.embedded.mongod_program import MongodProgram
+from harness.stack.mongo import replica_set
+from harness.stack.mongo import seeding as mongo_seeding
 from harness.stack.recipe import MACHINE, Recipe
 
 PORTS_TRIED = 5

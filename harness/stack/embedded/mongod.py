@@ -23,7 +23,7 @@ from harness.stack.embedded import port as ports
 from harness.stack.embedded.account import Account
 from harness.stack.embedded.instance import Instance
 from harness.stack.embedded.mongod_program import MongodProgram
-from harness.stack.mongod_options import options
+from harness.stack.mongo.options import options
 from harness.stack.processes import Identity
 
 LOG = "mongod.log"

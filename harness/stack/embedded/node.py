@@ -25,9 +25,9 @@ from harness.stack.embedded.child import Child
 from harness.stack.embedded.instance import Instance
 from harness.stack.embedded.server import Server
 from harness.stack.logs import Logs
-from harness.stack.postgres import Endpoint
-from harness.stack.postgres_settings import JSONLOG_SINCE, About, full_settings, major_version
-from harness.stack.seeding import APPLICATION_USER, DATABASE, SUPERUSER, forget_statements
+from harness.stack.postgres.endpoint import Endpoint
+from harness.stack.postgres.seeding import APPLICATION_USER, DATABASE, SUPERUSER, forget_statements
+from harness.stack.postgres.settings import JSONLOG_SINCE, About, full_settings, major_version
 from harness.stack.stack import Role
 
 

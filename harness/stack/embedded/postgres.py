@@ -25,10 +25,10 @@ from harness.stack.embedded import port as ports
 from harness.stack.embedded import template
 from harness.stack.embedded.node import Node, Program
 from harness.stack.embedded.replica import ReplicaMaker
-from harness.stack.postgres_settings import NO_STATEMENTS
-from harness.stack.replica import BACKUP
-from harness.stack.replicas import Replicas, Room
-from harness.stack.replicated import ReplicatedPostgres
+from harness.stack.postgres.replica import BACKUP
+from harness.stack.postgres.replicas import Replicas, Room
+from harness.stack.postgres.replicated import ReplicatedPostgres
+from harness.stack.postgres.settings import NO_STATEMENTS
 from harness.stack.stack import Role
 
 

@@ -12,7 +12,7 @@ from harness.stack import processes
 from harness.stack.cores import Held
 from harness.stack.embedded import server as servers
 from harness.stack.embedded.node import Node
-from harness.stack.replica import BACKUP, BACKUP_OPTIONS, BACKUP_S, following, slot_name
+from harness.stack.postgres.replica import BACKUP, BACKUP_OPTIONS, BACKUP_S, following, slot_name
 from harness.stack.stack import Role
 
 ABORT_S = 5.0
@@ -21,7 +21,7 @@ LAST_FILE = "global/pg_control"  # of what a base backup copies
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicaMaker:
-    """Makes the replicas of one primary; implements :class:`harness.stack.replica.Maker`.
+    """Makes the replicas of one primary; implements :class:`harness.stack.postgres.replica.Maker`.
 
     :param settings: what is asked of a replica's server
     """

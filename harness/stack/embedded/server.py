@@ -26,8 +26,8 @@ from harness.stack.embedded.account import Account
 from harness.stack.embedded.binaries import Binaries
 from harness.stack.embedded.instance import Instance
 from harness.stack.embedded.shared_memory import SharedMemory
+from harness.stack.postgres.seeding import SUPERUSER
 from harness.stack.processes import Identity
-from harness.stack.seeding import SUPERUSER
 
 STDERR = "postmaster.stderr"
 READY_S = 60.0  # a slow disk after a crash; from the cache it takes a fraction of a second

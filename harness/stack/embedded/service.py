@@ -24,7 +24,6 @@ import psutil
 from harness.errors import StackError
 from harness.model import Service
 from harness.stack import cores, family, processes
-from harness.stack import service as services
 from harness.stack.cores import Held
 from harness.stack.embedded import account as accounts
 from harness.stack.embedded import instance as instances
@@ -32,7 +31,8 @@ from harness.stack.embedded import port as ports
 from harness.stack.embedded.child import Child
 from harness.stack.embedded.instance import Instance
 from harness.stack.processes import SERVICE_LOG, Identity
-from harness.stack.service import FOR_WANT_OF_MEMORY, ServiceEndpoint
+from harness.stack.services import service as services
+from harness.stack.services.service import FOR_WANT_OF_MEMORY, ServiceEndpoint
 from harness.stack.stack import Footprint, Role
 
 STOP_S = 20.0
@@ -42,7 +42,7 @@ LIST_EVERY_S = 0.5  # where the kernel does not tell children, listing them take
 
 
 class EmbeddedPlace:
-    """Where one instance runs; implements :class:`harness.stack.service_instance.Place`."""
+    """Where one instance runs; implements :class:`harness.stack.services.instance.Place`."""
 
     host = ports.HOST
 
@@ -75,7 +75,7 @@ def place(service: Service, name: str, held: Held) -> Iterator[EmbeddedPlace]:
 
 
 class ServiceProcess(Child):
-    """The process of an instance, with all that it starts; implements :class:`harness.stack.service_instance.Node`."""
+    """The process of an instance, with all that it starts; implements :class:`harness.stack.services.instance.Node`."""
 
     def __init__(
         self, service: Service, name: str, held: Held, instance: Instance, environment: Mapping[str, str]

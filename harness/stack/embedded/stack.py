@@ -23,12 +23,12 @@ from harness.stack.embedded import service
 from harness.stack.embedded.mongo import EmbeddedMongo
 from harness.stack.embedded.postgres import EmbeddedPostgres
 from harness.stack.embedded.sweep import sweep
-from harness.stack.mongo import ReplicaSet
-from harness.stack.mongod_options import check_parameters
-from harness.stack.postgres import Endpoint
-from harness.stack.postgres_settings import check_settings
-from harness.stack.service import ServiceEndpoint, StackEvent
-from harness.stack.service_set import ServiceSet, cores_asked
+from harness.stack.mongo.members import ReplicaSet
+from harness.stack.mongo.options import check_parameters
+from harness.stack.postgres.endpoint import Endpoint
+from harness.stack.postgres.settings import check_settings
+from harness.stack.services.instances import ServiceSet, cores_asked
+from harness.stack.services.service import ServiceEndpoint, StackEvent
 from harness.stack.stack import Server
 
 NO_POSTGRES = "the topology has no PostgreSQL that a replica could follow"

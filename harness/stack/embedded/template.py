@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import StackError
-from harness.stack import cache, seeding
+from harness.stack import cache
 from harness.stack.cache import Say, copy_tree
 from harness.stack.embedded import instance as instances
 from harness.stack.embedded import port as ports
@@ -19,6 +19,7 @@ from harness.stack.embedded import server as servers
 from harness.stack.embedded.account import Account
 from harness.stack.embedded.binaries import Binaries
 from harness.stack.embedded.instance import Instance
+from harness.stack.postgres import seeding
 from harness.stack.recipe import MACHINE, Recipe
 
 INITDB_S = 300.0

@@ -16,7 +16,7 @@ from psycopg import sql
 
 from harness.errors import StackError
 from harness.stack.external.session import session
-from harness.stack.postgres import Endpoint
+from harness.stack.postgres.endpoint import Endpoint
 
 MAINTENANCE = "postgres"  # no session may be in a database that is cloned, renamed or dropped
 NAME_BYTES = 63

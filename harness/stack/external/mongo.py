@@ -31,7 +31,7 @@ from harness.model import MongoReplicaSet
 from harness.stack.external import mongo_marker
 from harness.stack.external.mongo_marker import PREFIX
 from harness.stack.external.mongo_uri import MongoAddress
-from harness.stack.mongo import Member, ReplicaSet
+from harness.stack.mongo.members import Member, ReplicaSet
 from harness.stack.recipe import Recipe
 
 APPLICATION_NAME = "flashcrowd-stack"

@@ -25,8 +25,8 @@ from harness.stack.external.dsn import PostgresAddress
 from harness.stack.external.objects import Object
 from harness.stack.external.seeding import DatabaseRecipe
 from harness.stack.external.session import one, session
-from harness.stack.postgres import Endpoint
-from harness.stack.postgres_settings import About
+from harness.stack.postgres.endpoint import Endpoint
+from harness.stack.postgres.settings import About
 
 OLDEST = 140000
 REPLAY_S = 60.0

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from harness.errors import UsageError
 from harness.model import Service
-from harness.stack.service import ServiceEndpoint
+from harness.stack.services.service import ServiceEndpoint
 
 VARIABLE = "FLASHCROWD_EXTERNAL_SERVICES"
 _FORM = "web=http://HOST:PORT"

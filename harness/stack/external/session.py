@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 import psycopg
 
 from harness.errors import StackError
-from harness.stack.postgres import Endpoint
+from harness.stack.postgres.endpoint import Endpoint
 
 CONNECT_S = 10
 APPLICATION_NAME = "flashcrowd-stack"

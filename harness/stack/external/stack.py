@@ -16,9 +16,9 @@ from harness.stack.external.addresses import Addresses
 from harness.stack.external.mongo import ExternalMongo
 from harness.stack.external.postgres import ExternalPostgres
 from harness.stack.external.server import ExternalServer
-from harness.stack.mongo import ReplicaSet
-from harness.stack.postgres import Endpoint
-from harness.stack.service import ServiceEndpoint, StackEvent
+from harness.stack.mongo.members import ReplicaSet
+from harness.stack.postgres.endpoint import Endpoint
+from harness.stack.services.service import ServiceEndpoint, StackEvent
 from harness.stack.stack import Role, Server
 
 

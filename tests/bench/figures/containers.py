@@ -18,11 +18,11 @@ from docker.models.containers import Container
 from harness import catalog
 from harness.model import Topology
 from harness.probes.usage import UsageProbe
-from harness.stack import replica_set
 from harness.stack.docker import images, recipes
 from harness.stack.docker.images import MONGO, POSTGRES, Image
 from harness.stack.docker.stack import DockerStack
-from harness.stack.postgres import Endpoint
+from harness.stack.mongo import replica_set
+from harness.stack.postgres.endpoint import Endpoint
 from harness.stack.stack import Footprint
 from tests.bench.bed import CRAFTING_BURST, Bed
 from tests.bench.rounds import Round, interleaved

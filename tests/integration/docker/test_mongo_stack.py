@@ -17,10 +17,10 @@ from harness.probes.mongo import mongo_probes
 from harness.probes.probe import FAILURES
 from harness.probes.probe_set import footprints
 from harness.probes.usage import UsageProbe
-from harness.stack import replica_set
 from harness.stack.docker.member import DockerMember
 from harness.stack.docker.stack import DockerStack
-from harness.stack.mongo import Member, ReplicaSet
+from harness.stack.mongo import replica_set
+from harness.stack.mongo.members import Member, ReplicaSet
 from tests.integration.command import until
 from tests.integration.conftest import SCALE, SEED
 from tests.integration.probes.conftest import until as awaited

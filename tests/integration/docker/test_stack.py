@@ -25,7 +25,7 @@ from harness.stack import cores
 from harness.stack.docker.images import Image
 from harness.stack.docker.node import Node
 from harness.stack.docker.stack import DockerStack
-from harness.stack.postgres import Endpoint
+from harness.stack.postgres.endpoint import Endpoint
 from tests.integration.command import until
 from tests.integration.conftest import SEED
 from tests.integration.docker.conftest import MEMORY_BYTES

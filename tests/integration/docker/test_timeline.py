@@ -13,7 +13,7 @@ import pytest
 from harness.errors import StackError
 from harness.model import CutOff, Pause, SetCpus
 from harness.stack.docker.stack import DockerStack
-from harness.stack.postgres import Endpoint
+from harness.stack.postgres.endpoint import Endpoint
 from tests.integration.timeline.conftest import Actions, until
 
 pytestmark = [pytest.mark.docker, pytest.mark.server]

@@ -11,8 +11,8 @@ import pytest
 from harness.model import Dataset, PostgresServer, Topology
 from harness.stack.docker import images, recipes
 from harness.stack.docker.stack import DockerStack
-from harness.stack.postgres import Endpoint
-from harness.stack.postgres_settings import NO_STATEMENTS
+from harness.stack.postgres.endpoint import Endpoint
+from harness.stack.postgres.settings import NO_STATEMENTS
 from tests.integration.conftest import SCALE, SEED
 
 pytestmark = pytest.mark.docker

@@ -28,7 +28,7 @@ from harness.stack.embedded import instance as instances
 from harness.stack.embedded import mongod_program
 from harness.stack.embedded import port as ports
 from harness.stack.external.stack import ExternalStack
-from harness.stack.mongo import Member, ReplicaSet
+from harness.stack.mongo.members import Member, ReplicaSet
 from tests.integration.command import Place, until
 from tests.integration.external.conftest import HOST, SECRET, certify
 from tests.integration.external.test_whole_run import run, told_secret

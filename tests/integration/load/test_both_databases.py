@@ -11,8 +11,8 @@ from pymongo import MongoClient
 
 from harness.load.locust_side.arrival import Arrival
 from harness.model import Application, Constant, MongoClientOptions, Traffic
-from harness.stack.mongo import ReplicaSet
-from harness.stack.postgres import Endpoint
+from harness.stack.mongo.members import ReplicaSet
+from harness.stack.postgres.endpoint import Endpoint
 
 from .crowds import MongoCrowd, Requests, on_the_loop
 

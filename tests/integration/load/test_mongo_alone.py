@@ -12,7 +12,7 @@ from pymongo import MongoClient
 from harness.catalog import load_folder
 from harness.errors import Exit
 from harness.load.arrivals import schedule
-from harness.stack.mongo import ReplicaSet
+from harness.stack.mongo.members import ReplicaSet
 from tests.integration.command import INCIDENTS, Place
 
 LOCUST = (str(Path(sys.executable).with_name("locust")),)

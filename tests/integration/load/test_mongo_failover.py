@@ -12,7 +12,7 @@ from pymongo import MongoClient, WriteConcern
 from harness.load.locust_side.arrival import Arrival
 from harness.model import Application, Constant, MongoClientOptions, Outcome, Process, Traffic
 from harness.stack.embedded import EmbeddedStack
-from harness.stack.mongo import ReplicaSet
+from harness.stack.mongo.members import ReplicaSet
 
 from .crowds import SOCKETS_OF_THE_DRIVERS, MongoCrowd, Requests, on_the_loop
 

@@ -18,7 +18,7 @@ from harness.load.locust_side.driver import APPLICATION_NAME
 from harness.model import Application, Constant, MongoClientOptions, Outcome, Process, Traffic
 from harness.record.format import NOT_REACHED
 from harness.stack.embedded import EmbeddedStack
-from harness.stack.mongo import ReplicaSet
+from harness.stack.mongo.members import ReplicaSet
 
 from .crowds import SOCKETS_OF_THE_DRIVERS, carry
 

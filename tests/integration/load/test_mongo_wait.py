@@ -17,7 +17,7 @@ from pymongo.database import Database
 from harness.load.locust_side.arrival import Arrival
 from harness.load.locust_side.driver import APPLICATION_NAME
 from harness.model import Application, Connections, Traffic, Users
-from harness.stack.mongo import ReplicaSet
+from harness.stack.mongo.members import ReplicaSet
 from tests.integration.command import until
 
 from .crowds import SOCKETS_OF_THE_DRIVERS, MongoCrowd, Requests, at_once, carry, on_the_loop

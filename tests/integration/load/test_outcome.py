@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from harness.load.locust_side.outcome import outcome_of
-from harness.stack.postgres import Endpoint
+from harness.stack.postgres.endpoint import Endpoint
 from tests.integration.command import until
 
 pytestmark = pytest.mark.server

@@ -18,7 +18,7 @@ from harness.probes import ProbeSet, all_probes
 from harness.probes.probe import Probe
 from harness.probes.probe_set import PostgresProbes
 from harness.stack.embedded import EmbeddedStack
-from harness.stack.postgres import Endpoint
+from harness.stack.postgres.endpoint import Endpoint
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 

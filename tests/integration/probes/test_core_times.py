@@ -16,7 +16,7 @@ from harness.record import format as layout
 from harness.record.points import points
 from harness.record.reader import Run
 from harness.record.writer import SampleWriter, write_json
-from harness.stack.postgres import Endpoint
+from harness.stack.postgres.endpoint import Endpoint
 from tests.integration.probes.conftest import Crowd, probe, until
 from tests.integration.probes.neighbour import cpu_s, neighbour, worked_s
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.probes import ProbeSet
-from harness.stack.postgres import Endpoint
+from harness.stack.postgres.endpoint import Endpoint
 from tests.integration.probes.conftest import Crowd, probe, total, until
 
 pytestmark = pytest.mark.server

@@ -23,7 +23,7 @@ from harness.probes.probe import FAILURES, Probe
 from harness.probes.probe_set import footprints
 from harness.probes.usage import UsageProbe
 from harness.stack.embedded import EmbeddedStack
-from harness.stack.mongo import ReplicaSet
+from harness.stack.mongo.members import ReplicaSet
 from tests.integration.probes.conftest import total, until
 
 pytestmark = pytest.mark.server

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from harness.probes import ProbeSet
-from harness.stack.postgres import Endpoint
+from harness.stack.postgres.endpoint import Endpoint
 from tests.integration.probes.conftest import Crowd, probe, total, until
 
 pytestmark = pytest.mark.server

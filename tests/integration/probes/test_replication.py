@@ -23,7 +23,7 @@ from harness.record.points import points, split
 from harness.record.reader import Run, read_events
 from harness.record.writer import EventWriter, write_json
 from harness.stack.embedded import EmbeddedStack
-from harness.stack.postgres import Endpoint
+from harness.stack.postgres.endpoint import Endpoint
 from tests.integration.conftest import SCALE, SEED
 from tests.integration.probes.conftest import Connection, total, until
 

@@ -9,7 +9,7 @@ import pytest
 
 from harness.probes import ProbeSet, plans
 from harness.probes.statements import difference, snapshot
-from harness.stack.postgres import Endpoint
+from harness.stack.postgres.endpoint import Endpoint
 from tests.integration.probes.conftest import Crowd, of_postgres, probe
 
 pytestmark = pytest.mark.server

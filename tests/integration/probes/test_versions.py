@@ -30,7 +30,7 @@ from harness.record.writer import EventWriter, write_json
 from harness.series.postgres import SERIES
 from harness.stack.embedded import EmbeddedStack
 from harness.stack.embedded.binaries import FORCED
-from harness.stack.postgres import Endpoint
+from harness.stack.postgres.endpoint import Endpoint
 from tests.integration.conftest import SCALE, SEED
 from tests.integration.probes.conftest import Crowd, deadlock, total, until
 

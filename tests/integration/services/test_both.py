@@ -29,7 +29,7 @@ from harness.stack import choose
 from harness.stack.choose import Provider
 from harness.stack.connect import addresses
 from harness.stack.embedded import sweep
-from harness.stack.service import StackEvent
+from harness.stack.services.service import StackEvent
 from harness.stack.stack import Role, Stack
 from tests.integration.command import ROOT, Place, until
 from tests.integration.conftest import SCALE, SEED

@@ -9,7 +9,7 @@ import pytest
 
 from fixtures.collectibles import check, seed, sizes
 from harness.model import Invariant
-from harness.stack.postgres import Endpoint
+from harness.stack.postgres.endpoint import Endpoint
 from tests.integration.stack.test_reset import TABLES
 
 pytestmark = pytest.mark.server

@@ -11,7 +11,7 @@ from pymongo import MongoClient, WriteConcern
 
 from fixtures.players import COLLECTION, size
 from harness.stack.embedded import EmbeddedStack
-from harness.stack.mongo import ReplicaSet
+from harness.stack.mongo.members import ReplicaSet
 from harness.stack.stack import Footprint, Role
 from tests.integration.conftest import SCALE
 

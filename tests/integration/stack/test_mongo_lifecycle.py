@@ -20,7 +20,6 @@ from pymongo.errors import OperationFailure
 from harness import dataset as datasets
 from harness.errors import DefinitionError, StackError
 from harness.model import Dataset, MongoReplicaSet, Topology
-from harness.stack import replica_set
 from harness.stack.embedded import EmbeddedStack, member, mongo_template
 from harness.stack.embedded import account as accounts
 from harness.stack.embedded import instance as instances
@@ -28,7 +27,8 @@ from harness.stack.embedded import mongod_program as programs
 from harness.stack.embedded import port as ports
 from harness.stack.embedded.mongod import Mongod
 from harness.stack.embedded.sweep import sweep
-from harness.stack.mongod_options import PARAMETERS
+from harness.stack.mongo import replica_set
+from harness.stack.mongo.options import PARAMETERS
 from tests.folders import let_through
 from tests.integration.stack.conftest import ROOT, gone, listens
 

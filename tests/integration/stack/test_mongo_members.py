@@ -14,9 +14,10 @@ from pymongo.errors import PyMongoError
 
 from fixtures.players import COLLECTION
 from harness.errors import StackError
-from harness.stack import cores, replica_set
+from harness.stack import cores
 from harness.stack.embedded import EmbeddedStack
-from harness.stack.mongo import ReplicaSet
+from harness.stack.mongo import replica_set
+from harness.stack.mongo.members import ReplicaSet
 from harness.stack.stack import Server
 
 pytestmark = pytest.mark.server

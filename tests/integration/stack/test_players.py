@@ -11,7 +11,7 @@ from pymongo import MongoClient
 from pymongo.database import Database
 
 from fixtures.players import COLLECTION, check_mongo, seed_mongo, size
-from harness.stack.mongo import ReplicaSet
+from harness.stack.mongo.members import ReplicaSet
 
 pytestmark = pytest.mark.server
 

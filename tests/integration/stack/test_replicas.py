@@ -20,7 +20,7 @@ from harness.stack.embedded import EmbeddedStack
 from harness.stack.embedded.node import Node
 from harness.stack.embedded.replica import ReplicaMaker
 from harness.stack.embedded.sweep import sweep
-from harness.stack.postgres import Endpoint
+from harness.stack.postgres.endpoint import Endpoint
 from harness.stack.stack import Role, Server
 from tests.integration.command import until
 from tests.integration.stack.conftest import SCALE, gone, listens
@@ -251,7 +251,7 @@ def lose_the_slot(stack: EmbeddedStack, server: Server, endpoint: Endpoint) -> N
 def test_a_reset_leaves_replicas_that_have_replayed_it(
     stack: EmbeddedStack, what: Callable[[EmbeddedStack, Server, Endpoint], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.stack.replicas.RESET_REPLAY_S", 2.0)
+    monkeypatch.setattr("harness.stack.postgres.replicas.RESET_REPLAY_S", 2.0)
     before = checksums(stack.postgres)
     endpoint = replica(stack, "postgres-replica-1")
     what(stack, stack.servers[endpoint.name], endpoint)

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from harness.stack.embedded import EmbeddedStack
-from harness.stack.postgres import Endpoint
+from harness.stack.postgres.endpoint import Endpoint
 
 pytestmark = pytest.mark.server
 

@@ -13,12 +13,13 @@ import pytest
 from harness import dataset as datasets
 from harness.errors import StackError
 from harness.model import Dataset, Topology
-from harness.stack import cache, seeding
+from harness.stack import cache
 from harness.stack.embedded import EmbeddedStack, template
 from harness.stack.embedded import account as accounts
 from harness.stack.embedded import binaries as programs
 from harness.stack.embedded import instance as instances
 from harness.stack.embedded import server as servers
+from harness.stack.postgres import seeding
 from tests.folders import let_through
 from tests.integration.stack.conftest import SCALE
 

@@ -15,7 +15,7 @@ from pymongo.errors import AutoReconnect
 from harness.errors import StackError
 from harness.model import CreateMongoIndex, DropMongoIndex, Failpoint, FlushCache, Pause, RunCommand, Stop
 from harness.stack.embedded import EmbeddedStack
-from harness.stack.mongo import Member, ReplicaSet
+from harness.stack.mongo.members import Member, ReplicaSet
 from harness.timeline import members
 from tests.integration.timeline.conftest import Actions, broken_off, until
 

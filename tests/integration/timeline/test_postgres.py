@@ -24,7 +24,7 @@ from harness.model import (
 )
 from harness.stack import cores
 from harness.stack.embedded import EmbeddedStack
-from harness.stack.postgres import Endpoint
+from harness.stack.postgres.endpoint import Endpoint
 from tests.integration.timeline.conftest import Actions, broken_off, until
 
 pytestmark = pytest.mark.server

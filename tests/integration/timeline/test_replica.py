@@ -9,7 +9,7 @@ import pytest
 
 from harness.model import AddReplica, Dataset, FlushCache, Pause, PostgresServer, RunSql, Topology
 from harness.stack.embedded import EmbeddedStack
-from harness.stack.postgres import Endpoint
+from harness.stack.postgres.endpoint import Endpoint
 from tests.integration.conftest import SCALE
 from tests.integration.timeline.conftest import Actions, until
 from tests.integration.timeline.test_postgres import ask, blocks_read

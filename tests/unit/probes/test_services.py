@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 from harness.probes.services import ServiceProbe
-from harness.stack.service import ServiceEndpoint, StackEvent
+from harness.stack.services.service import ServiceEndpoint, StackEvent
 from tests.unit.timeline.bed import Bed, FakeServer
 
 

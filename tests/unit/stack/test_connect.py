@@ -12,9 +12,9 @@ from psycopg.conninfo import conninfo_to_dict
 from pymongo.uri_parser import parse_uri
 
 from harness.stack import connect
-from harness.stack.mongo import Member, ReplicaSet
-from harness.stack.postgres import Endpoint
-from harness.stack.service import ServiceEndpoint
+from harness.stack.mongo.members import Member, ReplicaSet
+from harness.stack.postgres.endpoint import Endpoint
+from harness.stack.services.service import ServiceEndpoint
 
 SECRET = "Rumpel@stilz:chen\\7"
 

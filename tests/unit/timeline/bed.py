@@ -12,9 +12,9 @@ from harness.clock import Origin
 from harness.errors import StackError
 from harness.model import Constant, Step, Traffic
 from harness.record.writer import EventWriter
-from harness.stack.mongo import ReplicaSet
-from harness.stack.postgres import Endpoint
-from harness.stack.service import ServiceEndpoint, StackEvent
+from harness.stack.mongo.members import ReplicaSet
+from harness.stack.postgres.endpoint import Endpoint
+from harness.stack.services.service import ServiceEndpoint, StackEvent
 from harness.stack.stack import Footprint, Role, Server, Stage
 from harness.timeline.conductor import Conductor
 from harness.timeline.performer import Scene

@@ -130,7 +130,7 @@ def arguments(command: Sequence[str]) -> list[str]:
 
 def module_folders() -> tuple[Path, ...]:
     """Where a service's modules are found besides the interpreter's packages: beside the harness, and in one's own folder."""
-    shipped = Path(__file__).resolve().parents[2]
+    shipped = Path(__file__).resolve().parents[3]
     own = os.environ.get(OWN_FOLDER)
     return (shipped,) if not own else (shipped, Path(own).expanduser().resolve())
 

@@ -14,9 +14,9 @@ import psycopg
 
 from harness.errors import StackError
 from harness.stack.cores import Held
-from harness.stack.node import Node, make_room
-from harness.stack.postgres import Endpoint
-from harness.stack.seeding import DATABASE, RESET_S, SUPERUSER, forget_statements
+from harness.stack.postgres.endpoint import Endpoint
+from harness.stack.postgres.node import Node, make_room
+from harness.stack.postgres.seeding import DATABASE, RESET_S, SUPERUSER, forget_statements
 from harness.stack.stack import Stage
 
 BACKUP = "pg_basebackup"

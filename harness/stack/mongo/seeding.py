@@ -9,8 +9,8 @@ from pymongo.errors import PyMongoError
 
 from harness.dataset import Fixture
 from harness.errors import StackError
-from harness.stack import replica_set
-from harness.stack.mongod_options import OPLOG_MB
+from harness.stack.mongo import replica_set
+from harness.stack.mongo.options import OPLOG_MB
 
 #: To be raised whenever this module puts something else into the files.
 MADE_WITH = {"recipe": 1, "oplog": OPLOG_MB}

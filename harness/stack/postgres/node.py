@@ -7,7 +7,7 @@ from typing import Protocol
 import psycopg
 
 from harness.stack.logs import Logs
-from harness.stack.postgres import Endpoint
+from harness.stack.postgres.endpoint import Endpoint
 from harness.stack.stack import Stage
 
 

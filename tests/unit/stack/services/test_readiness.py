@@ -10,8 +10,8 @@ import pytest
 
 from harness.errors import StackError
 from harness.model import Service
-from harness.stack.readiness import await_ready, why_not_ready
-from harness.stack.service import ServiceEndpoint
+from harness.stack.services.readiness import await_ready, why_not_ready
+from harness.stack.services.service import ServiceEndpoint
 
 STATUSES = {"/healthz": 204, "/moved": 308, "/broken": 503}
 

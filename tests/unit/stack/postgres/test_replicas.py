@@ -14,9 +14,9 @@ from harness.errors import StackError
 from harness.stack import cores
 from harness.stack.cores import Held
 from harness.stack.logs import Logs
-from harness.stack.postgres import Endpoint
-from harness.stack.replica import Replica
-from harness.stack.replicas import Replicas, Room
+from harness.stack.postgres.endpoint import Endpoint
+from harness.stack.postgres.replica import Replica
+from harness.stack.postgres.replicas import Replicas, Room
 from harness.stack.stack import Stage
 
 HELD = Held(cpus=1, cores=None)

@@ -18,8 +18,8 @@ from typing import Any, Self
 from harness.model import Service
 from harness.stack.cores import Held
 from harness.stack.logs import Logs
-from harness.stack.service import ServiceEndpoint, StackEvent, addresses, environment
-from harness.stack.service_instance import Place, ServiceInstance
+from harness.stack.services.instance import Place, ServiceInstance
+from harness.stack.services.service import ServiceEndpoint, StackEvent, addresses, environment
 
 #: Gives one instance its place, while a context lasts.
 Placing = Callable[[Service, str, Held], AbstractContextManager[Place]]

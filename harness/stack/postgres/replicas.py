@@ -13,7 +13,7 @@ import psycopg
 from harness.errors import StackError
 from harness.stack import cores
 from harness.stack.cores import Held
-from harness.stack.replica import Maker, N, Replica, primary_position
+from harness.stack.postgres.replica import Maker, N, Replica, primary_position
 
 #: One that has not replayed a reset after this long is made anew, which takes about as long.
 RESET_REPLAY_S = 10.0

@@ -19,9 +19,9 @@ from typing import Protocol
 
 from harness.errors import StackError
 from harness.model import Service
-from harness.stack import readiness
 from harness.stack.cores import Held
-from harness.stack.service import ServiceEndpoint, StackEvent, reason_of
+from harness.stack.services import readiness
+from harness.stack.services.service import ServiceEndpoint, StackEvent, reason_of
 from harness.stack.stack import Footprint, Role, Stage
 
 LOOK_S = 0.05

@@ -9,12 +9,12 @@ import psycopg
 
 from harness.errors import StackError
 from harness.model import PostgresServer
-from harness.stack.node import make_room
-from harness.stack.postgres import Endpoint
-from harness.stack.postgres_settings import settings_in_force
-from harness.stack.replica import N
-from harness.stack.replicas import Replicas
-from harness.stack.seeding import reset_database
+from harness.stack.postgres.endpoint import Endpoint
+from harness.stack.postgres.node import make_room
+from harness.stack.postgres.replica import N
+from harness.stack.postgres.replicas import Replicas
+from harness.stack.postgres.seeding import reset_database
+from harness.stack.postgres.settings import settings_in_force
 
 
 class ReplicatedPostgres(Generic[N]):

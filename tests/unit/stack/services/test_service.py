@@ -9,7 +9,7 @@ import pytest
 
 from harness.load.plan import service_addresses
 from harness.model import Service
-from harness.stack.service import ServiceEndpoint, addresses, arguments, environment
+from harness.stack.services.service import ServiceEndpoint, addresses, arguments, environment
 
 SERVICE = Service(name="web", command=("python", "-m", "web"), environment={"CACHE": "on", "LANG": "de_DE"})
 WEB = ServiceEndpoint(name="web-1", service="web", host="10.0.0.2", port=8000)
@@ -42,7 +42,7 @@ def test_modules_are_found_beside_the_harness_and_in_ones_own_folder(
 ) -> None:
     monkeypatch.setenv("FLASHCROWD_LOADTESTS", str(tmp_path))
     shipped, own = told()["PYTHONPATH"].split(":")
-    assert (Path(shipped) / "harness" / "stack" / "service.py").exists()
+    assert (Path(shipped) / "harness" / "stack" / "services" / "service.py").exists()
     assert own == str(tmp_path)
 
 

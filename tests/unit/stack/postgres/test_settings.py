@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.stack.postgres_settings import full_settings
+from harness.stack.postgres.settings import full_settings
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from harness.errors import StackError
-from harness.stack import replica_set
+from harness.stack.mongo import replica_set
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import pytest
 from harness.errors import StackError
 from harness.model import Service
 from harness.stack.cores import Held
-from harness.stack.service import ServiceEndpoint, StackEvent
-from harness.stack.service_instance import ServiceInstance
+from harness.stack.services.instance import ServiceInstance
+from harness.stack.services.service import ServiceEndpoint, StackEvent
 from harness.stack.stack import Footprint
 
 PATIENCE_S = 30

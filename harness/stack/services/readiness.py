@@ -10,7 +10,7 @@ from contextlib import closing
 
 from harness.errors import StackError
 from harness.model import Service
-from harness.stack.service import ServiceEndpoint
+from harness.stack.services.service import ServiceEndpoint
 
 #: Of one question; a service that is busy with its start answers late.
 ANSWER_S = 2.0
