@@ -50,6 +50,18 @@ def _keep_temporary_files_in_memory() -> None:
 _keep_temporary_files_in_memory()
 
 
+def _give_load_and_servers_other_cores_than_the_neighbour() -> None:
+    """Of the processes that run tests beside each other every second one has its servers where the first has its load:
+    otherwise all servers would share the last core, and the others be idle or overfull."""
+    number = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+    if int(number) % 2 and hasattr(os, "sched_getaffinity"):
+        own = sorted(os.sched_getaffinity(0), reverse=True)
+        os.environ.setdefault("FLASHCROWD_CORES", ",".join(map(str, own)))
+
+
+_give_load_and_servers_other_cores_than_the_neighbour()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]

@@ -3,6 +3,8 @@
 The server gets the last cores and everything else, harness and load, the rest: what the generator burns is then never
 taken from the database, and the share that the database burns of its cores means something. Where a system cannot hold
 processes to cores (macOS), or there are too few of them, a note says what that does to the figures.
+
+FLASHCROWD_CORES names other cores, or another order: the load gets the first, the servers the last.
 """
 
 from __future__ import annotations
@@ -16,7 +18,10 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
 
-from harness.errors import StackError
+from harness.errors import StackError, UsageError
+
+#: Names the cores to be used, in their order, as taskset does: ``4-7``, ``1,0``.
+NAMED = "FLASHCROWD_CORES"
 
 _CANNOT_HOLD = "this system cannot hold processes to cores"
 CANNOT_HOLD = f"{_CANNOT_HOLD}: run it with --stack docker"
@@ -49,8 +54,34 @@ class Split:
 
 
 def own_cores() -> tuple[int, ...] | None:
-    """The cores that this process was given when it began; None where the system does not tell."""
-    return _OWN
+    """The cores that this process was given when it began, of these the named ones in their order where any are named;
+    None where the system does not tell.
+
+    :raises UsageError: what names them names none that there are
+    """
+    text = os.environ.get(NAMED, "")
+    if not text or _OWN is None:
+        return _OWN
+    own = tuple(core for core in _named(text) if core in _OWN)
+    if not own:
+        raise UsageError(f"{NAMED}={text}: none of these may be used by this process, which has {_listed(_OWN)}")
+    return own
+
+
+def _named(text: str) -> Iterator[int]:
+    there = os.cpu_count() or 1
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or bool(dash) != last.isdecimal():
+            raise UsageError(f"{NAMED}={text}: {part!r} is neither a core, such as 2, nor a range of them, such as 4-7")
+        cores = range(int(first), int(last or first) + 1)
+        if not cores or cores[-1] >= there:
+            raise UsageError(f"{NAMED}={text}: {part!r} is not within this machine's cores, 0 to {there - 1}")
+        yield from cores
+
+
+def _listed(cores: Sequence[int]) -> str:
+    return ", ".join(map(str, cores))
 
 
 def split(asked: Sequence[float], own: tuple[int, ...] | None, *, quotas: bool = False) -> Split:
@@ -59,6 +90,7 @@ def split(asked: Sequence[float], own: tuple[int, ...] | None, *, quotas: bool =
     Servers have cores of their own where there are enough, and all share what is left beside one for the load where
     there are not; a server that asks for a part of a core gets a whole one.
 
+    :param own: in their order: the load gets the first, the servers the last
     :param quotas: a server's time on its cores is limited as well, so that a part of a core is a part
 
     >>> both = split([1, 1], (0, 1, 2))
@@ -77,15 +109,14 @@ def split(asked: Sequence[float], own: tuple[int, ...] | None, *, quotas: bool =
     wanted = [math.ceil(cpus) for cpus in asked]
     if own is None:
         return Split(servers=tuple(Held(cpus=cpus, cores=None, notes=(_not_held(cpus),)) for cpus in wanted), load=None)
-    own = tuple(sorted(own))
     if sum(wanted) < len(own):
         ends = list(accumulate(wanted))
         first = len(own) - ends[-1] if ends else len(own)
-        parts = [own[first + end - cpus : first + end] for end, cpus in zip(ends, wanted, strict=True)]
+        parts = [_sorted(own[first + end - cpus : first + end]) for end, cpus in zip(ends, wanted, strict=True)]
         held = tuple(
             Held(cpus=len(part), cores=part, notes=_whole(cpus, part)) for cpus, part in zip(asked, parts, strict=True)
         )
-        return Split(servers=held, load=own[:first])
+        return Split(servers=held, load=_sorted(own[:first]))
     if max(wanted) < len(own):
         # Each gets what it asked for of the cores beside the load's, and competes with its neighbours there.
         room = own[1:]
@@ -93,7 +124,7 @@ def split(asked: Sequence[float], own: tuple[int, ...] | None, *, quotas: bool =
             f"{len(wanted)} servers that ask for {sum(wanted)} cores share {len(room)} of this machine: "
             "what one of them uses the others lack, and a server's share of its cores stays below 100 % meanwhile"
         )
-        held = tuple(Held(cpus=cpus, cores=room[-cpus:], notes=(note,)) for cpus in wanted)
+        held = tuple(Held(cpus=cpus, cores=_sorted(room[-cpus:]), notes=(note,)) for cpus in wanted)
         return Split(servers=held, load=own[:1])
     most = max(wanted)
     said = f"{most} asked for" if most > len(own) else f"all {most}" if most > 1 else "only one"
@@ -101,8 +132,12 @@ def split(asked: Sequence[float], own: tuple[int, ...] | None, *, quotas: bool =
         f"server and load share the {len(own)} core(s) of this machine ({said}): "
         "the server's share of them stays below 100 % when the load is busy"
     )
-    held = tuple(Held(cpus=min(cpus, len(own)), cores=own, notes=(note,)) for cpus in wanted)
-    return Split(servers=held, load=own)
+    held = tuple(Held(cpus=min(cpus, len(own)), cores=_sorted(own), notes=(note,)) for cpus in wanted)
+    return Split(servers=held, load=_sorted(own))
+
+
+def _sorted(cores: Sequence[int]) -> tuple[int, ...]:
+    return tuple(sorted(cores))
 
 
 def others(cpus: float, given: Held, own: tuple[int, ...] | None = None) -> tuple[int, ...]:
@@ -114,14 +149,15 @@ def others(cpus: float, given: Held, own: tuple[int, ...] | None = None) -> tupl
     >>> others(1, Held(cpus=2, cores=(2, 3)), (0, 1, 2, 3)), others(3, Held(cpus=2, cores=(2, 3)), (0, 1, 2, 3))
     ((3,), (1, 2, 3))
     """
-    there = own or _OWN
+    there = own or own_cores()
     if given.cores is None or there is None:
         raise StackError(CANNOT_HOLD)
     wanted = math.ceil(cpus)
     if not 0 < wanted <= len(there):
         raise StackError(f"{cpus:g} cores cannot be allotted: this machine gives 1 to {len(there)}")
-    neighbours = [core for core in sorted(there, reverse=True) if core not in given.cores]
-    return tuple(sorted([*sorted(given.cores, reverse=True), *neighbours][:wanted]))
+    nearest = there[::-1]
+    mine = [core for core in nearest if core in given.cores]
+    return _sorted([*mine, *(core for core in nearest if core not in given.cores)][:wanted])
 
 
 def joining(cpus: float, others: Sequence[float], own: tuple[int, ...] | None, *, quotas: bool = False) -> Held:

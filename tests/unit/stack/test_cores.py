@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from harness.errors import StackError
+from harness.errors import StackError, UsageError
 from harness.stack import cores
 from harness.stack.cores import Held
 
@@ -22,8 +22,17 @@ can_hold = pytest.mark.skipif(
         (1, (0, 1, 2, 3), (3,), (0, 1, 2)),
         (3, (0, 1, 2, 3), (1, 2, 3), (0,)),
         (2, (4, 7, 5), (5, 7), (4,)),
+        (1, (1, 0), (0,), (1,)),
+        (1, (7, 6, 5), (5,), (6, 7)),
     ],
-    ids=["two", "four", "all but one", "a subset of the machine's, unsorted"],
+    ids=[
+        "two",
+        "four",
+        "all but one",
+        "a subset of the machine's, unsorted",
+        "the other way round",
+        "from the last to the first",
+    ],
 )
 def test_server_and_load_are_kept_apart(
     cpus: int, own: tuple[int, ...], server: tuple[int, ...], load: tuple[int, ...]
@@ -125,3 +134,25 @@ def test_another_number_of_cores(cpus: float, given: tuple[int, ...], expected: 
 def test_a_number_of_cores_that_cannot_be(cpus: float, cores_given: tuple[int, ...] | None) -> None:
     with pytest.raises(StackError):
         cores.others(cpus, Held(cpus=1, cores=cores_given), (0, 1, 2, 3))
+
+
+@can_hold
+def test_named_cores_are_used_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(cores.NAMED, raising=False)
+    own = cores.own_cores()
+    assert own is not None and own == tuple(sorted(own))
+    monkeypatch.setenv(cores.NAMED, f"{own[1]}, {own[0]}")
+    assert cores.own_cores() == (own[1], own[0])
+    monkeypatch.setenv(cores.NAMED, f"{own[0]}-{own[-1]}")
+    assert cores.own_cores() == own  # what lies between and is not ours is left out
+    assert cores.others(1, Held(cpus=2, cores=own[:2])) == (own[1],)
+    monkeypatch.setenv(cores.NAMED, f"{own[1]},{own[0]}")
+    assert cores.others(1, Held(cpus=2, cores=own[:2])) == (own[0],)
+
+
+@can_hold
+@pytest.mark.parametrize("text", ["two", "1-", "-1", "3-2", "4096", "0,,1"])
+def test_what_names_no_cores_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(cores.NAMED, text)
+    with pytest.raises(UsageError, match=f"{cores.NAMED}={text}: "):
+        cores.own_cores()

@@ -14,8 +14,14 @@ from harness.stack.cores import Held
 from harness.stack.embedded.child import Child
 from harness.stack.stack import Role
 
-OWN = cores.own_cores() or ()
+OWN = tuple(sorted(cores.own_cores() or ()))
 can_hold = pytest.mark.skipif(len(OWN) < 2, reason="needs two cores, and a system that holds processes to cores")
+
+
+@pytest.fixture(autouse=True)
+def _in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever order the cores are to be used in elsewhere."""
+    monkeypatch.delenv(cores.NAMED, raising=False)
 
 
 class Sleeper(Child):
