@@ -21,8 +21,8 @@ INCIDENT = "one-statement"
 @pytest.fixture(scope="module")
 def finished(shared_place: Place) -> Path:
     """An experiment that ended well, as yet in Parquet."""
-    command = shared_place.begin_run(INCIDENT, "--duration", "2s")
-    assert command.end() == Exit.FINE, command.printed
+    command = shared_place.measure(INCIDENT, "--duration", "2s")
+    assert command.process.returncode == Exit.FINE, command.printed
     return shared_place.experiment(INCIDENT)
 
 

@@ -29,8 +29,7 @@ def programs() -> Path:
 def test_it_is_reproduced_and_fixed_there_and_what_statements_cost_is_not_measured(
     programs: Path, place: Place
 ) -> None:
-    command = place.begin_run(INCIDENT, "--seed", "7", **{FORCED: str(programs)})
-    command.end(120.0)
+    command = place.measure(INCIDENT, "--seed", "7", **{FORCED: str(programs)})
     folder = place.experiment(INCIDENT)
     verdict = json.loads((folder / "verdict.json").read_text())
     assert (verdict["status"], verdict["reproduced"], verdict["fixed"]) == ("pass", True, True), command.printed

@@ -9,8 +9,7 @@ from tests.integration.command import Place, ask
 
 
 def test_a_full_house_refuses_by_its_own_name(place: Place) -> None:
-    command = place.begin_run("full-house")
-    command.end()
+    place.measure("full-house")
     run = place.experiment("full-house") / "before"
     outcomes = dict(ask(run, "SELECT outcome, count(*) FROM requests GROUP BY 1"))  # type: ignore[arg-type]
     assert outcomes["ok"] > 0 and outcomes["53300"] > 0

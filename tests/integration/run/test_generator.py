@@ -34,8 +34,8 @@ def test_a_rate_beyond_the_generator_is_no_measurement(place: Place) -> None:
 
 
 def test_a_slow_server_is_a_finding(place: Place) -> None:
-    command = place.begin_run(INCIDENT, "--variant", "sleepy", "--duration", "4s")
-    assert command.end() == Exit.FINE, command.printed
+    command = place.measure(INCIDENT, "--variant", "sleepy", "--duration", "4s")
+    assert command.process.returncode == Exit.FINE, command.printed
     folder = place.experiment(INCIDENT)
     variant = json.loads((folder / "verdict.json").read_text())["variants"]["sleepy"]
     assert variant["why_invalid"] == []

@@ -21,9 +21,7 @@ VARIANTS = ("before", "after")
 @pytest.fixture(scope="module")
 def command(shared_place: Place) -> Command:
     """Both variants of an incident, run to the end."""
-    command = shared_place.begin_run(INCIDENT, "--seed", "7")
-    command.end()
-    return command
+    return shared_place.measure(INCIDENT, "--seed", "7")
 
 
 @pytest.fixture(scope="module")

@@ -19,9 +19,7 @@ FIRST, SECOND = "postgres-replica-1", "postgres-replica-2"
 @pytest.fixture(scope="module")
 def command(shared_place: Place) -> Command:
     """The run, ended, with two workers."""
-    command = shared_place.begin_run("more-readers", "--stack", "embedded", "--workers", "2")
-    command.end()
-    return command
+    return shared_place.measure("more-readers", "--stack", "embedded", "--workers", "2")
 
 
 @pytest.fixture(scope="module")

@@ -21,17 +21,15 @@ TWO = ("--workers", "2", "--interval", "100ms")
 @pytest.fixture(scope="module")
 def open_run(shared_place: Place) -> Path:
     """An open-loop run with deadlocks, at a rate at which the pool runs dry and yet nothing is cut off; its folder."""
-    command = shared_place.begin_run("small-burst", "--variant", "before", "--rate", "1.5x", "--seed", "2", *TWO)
-    assert command.end() == Exit.FINE, command.printed
+    command = shared_place.measure("small-burst", "--variant", "before", "--rate", "1.5x", "--seed", "2", *TWO)
+    assert command.process.returncode == Exit.FINE, command.printed
     return shared_place.experiment("small-burst") / "before"
 
 
 @pytest.fixture(scope="module")
 def closed(shared_place: Place) -> Command:
     """A closed-loop run with psycopg and a connection for each user."""
-    command = shared_place.begin_run("regulars", *TWO)
-    command.end()
-    return command
+    return shared_place.measure("regulars", *TWO)
 
 
 @pytest.fixture(scope="module")
