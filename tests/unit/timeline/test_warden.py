@@ -40,8 +40,9 @@ def until(true: Callable[[], bool]) -> None:
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
-    """Exit code and what it printed."""
-    printed, said = process.communicate(timeout=20)
+    """Exit code and what it printed; its input stays open until it has ended, for the end of that would end it."""
+    process.wait(20)
+    printed, said = process.communicate()
     return process.returncode, printed + said
 
 
