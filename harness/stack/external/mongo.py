@@ -5,8 +5,8 @@
 3 seed the database, or find it seeded
 4 the run; between variants the data is seeded anew, unless it is as it was
 
-There is no transaction around a seeding: while it is under way our recipe says so, and whatever a killed one left is known
-by that as ours.
+There is no transaction around a seeding: while it or a run is under way our recipe says so, and whatever a killed one left is
+known by that as ours.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -99,7 +99,7 @@ class ExternalMongo:
         server = cls(
             replace(found, notes=tuple(notes)), CollectionsRecipe(fixture=fixture, scale=scale, seed=seed), say
         )
-        with _alone(found, address.shown):
+        with _alone(found, address.shown), server._watched():
             server.reset()
             for note in notes:
                 say(note)
@@ -120,6 +120,22 @@ class ExternalMongo:
             self._seed_into(database)
             self._await_followers(database)
 
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Have it on record that a run is under way, and at the end what collections it leaves: an application makes some by
+        writing into them, and the next run must know them from somebody's."""
+        with connected(self.replica_set) as client:
+            recipes = client[self.replica_set.database][RECIPES]
+            recipes.update_one({"_id": _ID}, {"$set": {"watched": True}}, upsert=True)
+        try:
+            yield
+        finally:
+            # A set that is gone keeps the word that a run is under way, as after a kill.
+            with suppress(StackError, PyMongoError), connected(self.replica_set) as client:
+                database = client[self.replica_set.database]
+                left = {"$set": {"collections": _held(database), "watched": False}}
+                database[RECIPES].update_one({"_id": _ID}, left)
+
     def describe(self) -> dict[str, Any]:
         """The object ``stack.mongo`` of run.json."""
         return {
@@ -135,13 +151,13 @@ class ExternalMongo:
         begun = time.monotonic()
         self._say(f"seeding {self._recipe.fixture.module} into MongoDB at scale {self._recipe.scale:g}")
         recipes = database[RECIPES].with_options(write_concern=WriteConcern(w="majority"))
-        recipes.replace_one({"_id": _ID}, {"collections": None}, upsert=True)
+        recipes.replace_one({"_id": _ID}, {"watched": True}, upsert=True)
         # Nobody's were there when the stack came up, so all that are there now were made by a seeding or on our watch.
         for name in _held(database):
             database.drop_collection(name)
         quick = database.client.get_database(database.name, write_concern=WriteConcern(w=1))
         self._recipe.fixture.seed_mongo(quick, self._recipe.scale, self._recipe.seed)
-        recipe = {"key": self._key, "collections": _held(database), "state": _state_of(database)}
+        recipe = {"key": self._key, "state": _state_of(database), "watched": True}
         recipes.replace_one({"_id": _ID}, recipe)
         self._say(f"seeded {self._recipe.fixture.module} into MongoDB in {time.monotonic() - begun:.1f} s")
 
@@ -254,12 +270,10 @@ def refuse_foreign(database: Documents, where: str) -> None:
 
     :raises StackError: there are such collections
     """
-    recipe = database[RECIPES].find_one({"_id": _ID})
-    ours = (
-        _held(database)
-        if recipe is not None and recipe["collections"] is None
-        else (recipe or {}).get("collections", [])
-    )
+    recipe = database[RECIPES].find_one({"_id": _ID}) or {}
+    if recipe.get("watched"):
+        return  # a run or a seeding was killed: whatever has come since was its
+    ours = recipe.get("collections", [])
     foreign = [name for name in _held(database) if name not in ours]
     if foreign:
         named = ", ".join(foreign[:5]) + (f" and {len(foreign) - 5} more" if len(foreign) > 5 else "")

@@ -65,7 +65,7 @@ def connected(container: Container, **arguments: str) -> psycopg.Connection:
         except psycopg.OperationalError as error:
             # it is not there yet, or not yet ready; anything else will not get better
             assert container.status in ("created", "running"), printed(container)
-            if "refused" not in str(error) and "starting up" not in str(error):
+            if not any(said in str(error) for said in ("refused", "starting up", "closed the connection")):
                 raise
         return bool(found)
 

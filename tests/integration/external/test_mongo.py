@@ -228,13 +228,29 @@ def test_two_runs_on_one_database_are_refused(own: OwnSet, place: Place, up: Cal
         pass
 
 
+def test_what_a_run_made_is_known_as_ours_and_what_came_later_is_not(
+    own: OwnSet, place: Place, up: Callable[..., Any]
+) -> None:
+    user, database = own.make(MONITOR)
+    mark(place, own, user, database, "--yes")
+    with own.client() as client:
+        with up(user, database):
+            client[database]["made"].insert_one({})
+        with up(user, database):
+            assert "made" not in client[database].list_collection_names()
+        client[database]["theirs"].insert_one({})
+        with pytest.raises(StackError, match=r"\(theirs\)"), up(user, database):
+            pass
+        assert client[database]["theirs"].count_documents({}) == 1
+
+
 def test_what_a_killed_seeding_left_is_known_as_ours(own: OwnSet, place: Place, up: Callable[..., Any]) -> None:
     user, database = own.make(MONITOR)
     mark(place, own, user, database, "--yes")
     with up(user, database):
         seeded = documents(own, database)
     with own.client() as client:
-        client[database]["flashcrowd.recipe"].update_one({}, {"$set": {"collections": None}, "$unset": {"key": 1}})
+        client[database]["flashcrowd.recipe"].update_one({}, {"$set": {"watched": True}, "$unset": {"key": 1}})
         client[database]["half"].insert_one({})
     with up(user, database):
         assert documents(own, database) == seeded

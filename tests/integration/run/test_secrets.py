@@ -48,7 +48,7 @@ def test_nor_does_locust_by_itself(place: Place, processes: int) -> None:
     # a server that goes away makes drivers talk most
     (postmaster,) = place.postmasters()
     os.kill(postmaster.pid, signal.SIGKILL)
-    command.await_text(r"connection_(lost|refused)|cut_off|0 +0\(0.00%\)", limit_s=20)
+    command.await_text(r"connection_(lost|refused)|cut_off|0 +0\(0.00%\)", limit_s=60)
     command.signal(signal.SIGTERM)
     command.end()
     server.signal(signal.SIGTERM)
@@ -59,8 +59,10 @@ def test_nor_does_locust_by_itself(place: Place, processes: int) -> None:
 
 def test_nor_does_locust_when_it_cannot_connect(place: Place) -> None:
     dsn = f"postgresql://app:{SECRET}@127.0.0.1:1/crowd"
-    arguments = ("-f", str(INCIDENTS / "one_statement" / "users.py"), "--headless", "-u", "1", "-t", "3s")
+    arguments = ("-f", str(INCIDENTS / "one_statement" / "users.py"), "--headless", "-u", "1", "-t", "60s")
     command = place.begin(*arguments, program=LOCUST, FLASHCROWD_DSN=dsn)
+    command.await_text(r"ask +\d+ +[1-9]")
+    command.signal(signal.SIGTERM)
     assert command.end() == 1, "requests failed"
     assert "connection_refused" in command.printed
     assert files_with_it(place.folder) == []
