@@ -15,8 +15,8 @@ run: $(STAMP)  ## reproduce the crafting burst, before and after its fix: verdic
 	$(BIN)/flashcrowd run crafting-burst --variant before --variant after --stack embedded
 
 test: $(STAMP)  ## all tests, with real servers
-	@# Most tests wait for servers: five files at a time, the long ones first. What judges a whole incident has the machine to itself.
-	$(BIN)/pytest -n 5 --dist loadfile --no-loadscope-reorder -m "not acceptance"
+	@# Most tests wait for servers: four files at a time, the long ones first. What judges a whole incident has the machine to itself.
+	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not acceptance"
 	$(BIN)/pytest -m acceptance
 
 quick: $(STAMP)  ## unit tests only, no server

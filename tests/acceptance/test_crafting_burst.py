@@ -43,7 +43,7 @@ def command(provider: str, shared_place: Place, request: pytest.FixtureRequest) 
     """What ``make run`` runs; in containers for less time, which still leaves the burst long enough."""
     shorter, image = [], {}
     if provider == "docker":
-        shorter = ["--duration", "18s"]
+        shorter = ["--duration", "14s"]
         image = {"FLASHCROWD_POSTGRES_IMAGE": request.getfixturevalue("offline")["postgres"].reference}
     variants = ["--variant", "before", "--variant", "after"]
     out = ["--out", str(shared_place.out / provider)]

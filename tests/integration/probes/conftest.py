@@ -109,7 +109,7 @@ def total(samples: Sequence[Sample], metric: str, **labels: str) -> float:
     return sum(values)
 
 
-async def until(condition: Callable[[], Awaitable[bool]], limit_s: float = 30.0) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], limit_s: float = 90.0) -> None:
     """Wait for something to come true."""
     async with asyncio.timeout(limit_s):
         while not await condition():

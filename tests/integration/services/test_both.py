@@ -57,13 +57,13 @@ def stack(provider: Provider, dataset: Dataset, _own_cache: None) -> Iterator[St
         yield running
 
 
-def ask(stack: Stack, path: str, *, limit_s: float = 30) -> Any:
+def ask(stack: Stack, path: str, *, limit_s: float = 90) -> Any:
     (web,) = stack.services["web"]
     with urllib.request.urlopen(f"{web.url}{path}", timeout=limit_s) as answer:
         return json.load(answer)
 
 
-def answers(stack: Stack, *, limit_s: float = 30) -> bool:
+def answers(stack: Stack, *, limit_s: float = 90) -> bool:
     try:
         return bool(ask(stack, "/healthz", limit_s=limit_s))
     except (URLError, OSError):

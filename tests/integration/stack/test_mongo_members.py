@@ -22,7 +22,7 @@ from harness.stack.stack import Server
 
 pytestmark = pytest.mark.server
 
-LIMIT_S = 20.0
+LIMIT_S = 90.0
 
 
 def await_true(what: str, there: Callable[[], bool]) -> None:

@@ -14,7 +14,7 @@ from harness.stack.stack import Stack
 from harness.timeline.performer import Performer, Scene
 from harness.timeline.performers import PERFORMERS, performer
 
-LIMIT_S = 30.0
+LIMIT_S = 90.0
 
 
 class Actions:
