@@ -1,7 +1,7 @@
 """The figures that we promise, measured: ``make bench``, or ``python -m tests.bench [--only NAME]… [--quick] [--long]``.
 
 A speed in a document says nothing of another machine, so every comparison is a *ratio of two sides measured in the same
-run*, in turn (A B A B …), and what stands in the table is the median of the pairs' ratios with the smallest and largest.
+run*, in turn (A B B A …), and what stands in the table is the median of the pairs' ratios with the smallest and largest.
 A figure that does not reach what is promised is a result and not an error: the exit code is 1 only where a measurement
 itself failed. Everything is written to ``reports/bench/<UTC time>.json`` too, with both sides of each pair.
 

@@ -52,5 +52,5 @@ async def test_sides_take_turns() -> None:
         return float(len(order))
 
     rounds = await interleaved(2, {"a": lambda: side("a"), "b": lambda: side("b")}, lambda _: None)
-    assert order == ["a", "b", "a", "b"]
-    assert rounds == [{"a": 1.0, "b": 2.0}, {"a": 3.0, "b": 4.0}]
+    assert order == ["a", "b", "b", "a"]
+    assert rounds == [{"a": 1.0, "b": 2.0}, {"a": 4.0, "b": 3.0}]
