@@ -16,8 +16,8 @@ run: $(STAMP)  ## reproduce the crafting burst, before and after its fix: verdic
 
 test: $(STAMP)  ## all tests, with real servers
 	@# Most tests wait for servers: four files at a time, the long ones first. What judges a whole incident has the machine to itself.
-	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not acceptance"
-	$(BIN)/pytest -m acceptance
+	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder --ignore tests/acceptance
+	$(BIN)/pytest tests/acceptance
 
 quick: $(STAMP)  ## unit tests only, no server
 	$(BIN)/pytest tests/unit

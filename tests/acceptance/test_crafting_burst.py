@@ -17,7 +17,7 @@ from tests.browser.conftest import Opened
 from tests.integration.command import Command, Place, until
 from tests.integration.docker.containers import left
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.server]
+pytestmark = pytest.mark.server
 
 SYMPTOMS = [
     "many SQL deadlocks",
