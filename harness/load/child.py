@@ -25,8 +25,8 @@ def main() -> None:
         os.close(null)
         _thread.start_new_thread(_exit_at_end, (pipe,))
     asked = ["locust.main", "harness.load.locust_side"]  # what Locust and then the incident's users.py will ask for
-    if not master:
-        asked.append("harness.load.locust_side.engine")  # and the first user
+    # and the first user, or what tells Locust that all workers are there
+    asked.append("harness.load.locust_side.master" if master else "harness.load.locust_side.engine")
     with uncollected():
         for name in asked:
             importlib.import_module(name)

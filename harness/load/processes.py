@@ -228,24 +228,31 @@ class LoadProcesses:
 
         :param at_once: kill without asking; what a worker has not written is lost
         """
-        children = [*self._workers, *([self._master] if self._master else [])]
-        for child in children:
-            if child.returncode is None:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    if at_once:
-                        os.killpg(child.pid, signal.SIGKILL)
-                    else:
-                        child.terminate()
-        for child in children:
+        # The master has nothing to write, and asked to end it would wait a second for reports of workers that have gone.
+        for child in [self._master] if self._master else []:
+            _end_session(child)
+        for child in self._workers:
+            if at_once:
+                _end_session(child)
+            elif child.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    child.terminate()
+        for child in [*self._workers, *([self._master] if self._master else [])]:
             try:
                 async with asyncio.timeout(STOP_LIMIT_S):
                     await child.wait()
             except TimeoutError:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(child.pid, signal.SIGKILL)
+                _end_session(child)
                 await child.wait()
             if child.stdin is not None:
                 child.stdin.close()
+
+
+def _end_session(child: asyncio.subprocess.Process) -> None:
+    """Kill a process, where it lives, with its whole session."""
+    if child.returncode is None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(child.pid, signal.SIGKILL)
 
 
 def event_of_death(how: str, at_s: float) -> Event:

@@ -68,7 +68,7 @@ def is_marked(process: psutil.Process, folder: Path) -> bool:
 
 
 def end(processes: Iterable[psutil.Process], *, number: int = signal.SIGKILL, limit_s: float = 5.0) -> bool:
-    """Send a signal to each and wait until all are gone.
+    """Send a signal to each, which paused ones hear as well, and wait until all are gone.
 
     :returns: whether all are gone
     """
@@ -76,6 +76,9 @@ def end(processes: Iterable[psutil.Process], *, number: int = signal.SIGKILL, li
     for process in processes:
         with suppress(psutil.NoSuchProcess):
             process.send_signal(number)  # psutil checks that the number is still that process's
+    for process in processes if number != signal.SIGKILL else ():
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGCONT)
     return not psutil.wait_procs(processes, timeout=limit_s)[1]
 
 

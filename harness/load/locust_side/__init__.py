@@ -17,6 +17,7 @@ readers.py     the replicas that take reads, as a driver of one pool, reader_poo
 mongo.py       MongoDB: the driver's client, and what a request waited for its connections
 outcome.py     how an exception is named; mongo_outcome.py those of PyMongo
 engine.py      one per process: the loop's thread, and the service on Locust's side that records and reports
+master.py      what Locust's master does besides
 recorder.py    rows in memory, on disk, and the live figures of Locust's own statistics
 timeslice.py   asks the system to run the loop's thread promptly
 statistics.py  feeds Locust's statistics in batches

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -49,6 +50,12 @@ def test_a_zombie_does_not_live(child: subprocess.Popen[bytes]) -> None:
 def test_an_unreaped_child_of_ours_can_be_ended(child: subprocess.Popen[bytes]) -> None:
     assert processes.end([psutil.Process(child.pid)])
     assert not psutil.pid_exists(child.pid)
+
+
+def test_a_paused_one_hears_that_it_is_to_end(child: subprocess.Popen[bytes]) -> None:
+    child.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WNOWAIT)
+    assert processes.end([psutil.Process(child.pid)], number=signal.SIGTERM, limit_s=60.0)
 
 
 def test_only_server_programs_of_that_folder_are_found(tmp_path: Path) -> None:
