@@ -6,6 +6,7 @@ hyphens for underscores, so adding one takes a folder and nothing else, and a br
 
 definition.py      what of a declaration is refused, in words
 services.py        what of a topology's services is refused
+measured.py        whether a series is measured on the servers that a topology has
 timeline.py        what of a timeline is refused
 declared_types.py  whether a declaration's values have the types that the nouns say
 mongo_client.py    what of an application's use of MongoDB is refused

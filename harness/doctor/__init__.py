@@ -1,6 +1,6 @@
 """What a run needs and this machine has: each thing looked at once, with what to do where it is lacking.
 
-finding.py    one line of the answer
+examination.py  everything, one after the other; finding.py: one line of the answer
 machine.py    cores, memory, descriptors, ports, disk, kernel
 clock.py      the clock that everything is timed by, and whether the wall clock is kept right
 software.py   Python and packages

@@ -12,6 +12,8 @@ replicas.py    the probes of replicas, also of those that join; replication.py: 
                them; primary_log.py: how far the primary is, and a heartbeat
 usage.py       CPU and memory of every server; process.py: of child processes, controlgroup.py: of containers;
                core_times.py: what cores did, and what of the servers' cores others used
+prometheus_source.py  CPU and memory of servers of one's own, from an exporter that the user names
+services.py    how often services were started again, and which are down
 harness.py     what the harness itself uses
 deadlocks.py   deadlocks and errors from the log; serverlog.py follows it, deadlock_report.py takes a report apart
 mongo/         the members of a replica set: own figures, replication, slow operations

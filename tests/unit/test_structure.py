@@ -1,11 +1,15 @@
 """The structure holds: imports follow the arrow, and only Locust's side imports locust."""
 
 import ast
+import re
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
-MODULES = sorted(path for top in ("harness", "loadtests", "fixtures") for path in (ROOT / top).rglob("*.py"))
+TOPS = ("harness", "loadtests", "fixtures")
+MODULES = sorted(path for top in TOPS for path in (ROOT / top).rglob("*.py"))
 
 #: Whoever works from files alone, and what it must not reach for.
 READERS = (
@@ -76,3 +80,23 @@ def test_every_module_says_what_it_is() -> None:
         return path.name != "__init__.py" and not ast.get_docstring(ast.parse(path.read_text()))
 
     assert those(says_nothing) == []
+
+
+def test_a_package_that_lists_its_modules_lists_those_that_there_are() -> None:
+    of_incidents = {"incident", "users"}
+    untrue = {}
+    for init in (ROOT / "harness").rglob("__init__.py"):
+        text = ast.get_docstring(ast.parse(init.read_text())) or ""
+        listed = set(re.findall(r"\b(\w+)\.py\b", text)) - of_incidents
+        there = {path.stem for path in init.parent.glob("*.py")} - {"__init__"}
+        if listed and (wrong := (listed - there) | (there - set(re.findall(r"\w+", text)))):
+            untrue[name_of(init)] = sorted(wrong)
+    assert untrue == {}
+
+
+@pytest.mark.parametrize("document", ["ARCHITECTURE.md", "CONTRIBUTING.md", "README.md"])
+def test_files_that_a_document_names_are_there(document: str) -> None:
+    there = {f"/{name_of(path)}" for top in (*TOPS, "tests") for path in (ROOT / top).rglob("*.py")}
+    named = re.findall(r"(?<![\w/>*])\w[\w/]*\.py\b", (ROOT / document).read_text())
+    assert named
+    assert [name for name in named if not any(path.endswith(f"/{name}") for path in there)] == []

@@ -13,6 +13,7 @@ requests.py    series from requests: rates, percentiles, errors, heat map
 sampled.py     series from what the probes sampled
 judgement.py   the verdict table and the sentence on top of it
 operations.py  exact figures of each operation
+actions.py     what the timeline did
 deadlocks.py   deadlocks, distinct by shape; graph.py draws their lock graph
 blocking.py    the deepest tree of waiting sessions
 slow_operations.py  the slowest operations that MongoDB's members logged

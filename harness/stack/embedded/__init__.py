@@ -1,7 +1,6 @@
 """Real servers as child processes of the harness; made by :meth:`EmbeddedStack.up`.
 
 stack.py      the lifecycle: up, reset, logs, down
-cache.py      seeded data folders, kept
 template.py   how a PostgreSQL cluster is seeded
 postgres.py   the primary with its replicas
 replica.py    how the server of a replica is made

@@ -10,6 +10,7 @@ seeding.py    the dataset in it, with a record of what was made
 copies.py     the seeded copy beside it, where one may be kept
 privileges.py what the role may not do, and which GRANT would change it
 mongo.py      one MongoDB replica set; mongo_uri.py and mongo_marker.py are its address and its marker
+services.py   services that are there already
 exporters.py  who knows their CPU
 session.py    sessions for administration
 server.py     a server as the timeline meets it
