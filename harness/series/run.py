@@ -28,7 +28,7 @@ SERIES: tuple[Series, ...] = (
         meaning="share of the cores to which a server is held that the hypervisor gave to somebody else while there was work for them; likewise",
         kind=Kind.RATE,
         metric="flashcrowd_core_steal_seconds_total",
-        labels={"name": "postgres|postgres-replica-*|mongo-*"},
+        labels={"name": "postgres|*-*"},  # every server, and not the load
         per="flashcrowd_held_cores",
         combine=Combine.MAX,
     ),

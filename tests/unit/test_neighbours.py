@@ -87,6 +87,17 @@ def test_what_the_hypervisor_took_is_said_likewise(builder: RunBuilder) -> None:
     assert said.startswith("the hypervisor took 12% of the server's core")
 
 
+@pytest.mark.parametrize("metric", ["others", "steal"])
+def test_a_services_core_is_a_servers_too(builder: RunBuilder, metric: str) -> None:
+    taken(builder, "postgres", [0.0] * 40, metric=metric)
+    [said] = notes(taken(builder, "web-1", [0.3] * 40, cores="2", metric=metric))
+    assert "30% of the core of web-1 while" in said
+
+
+def test_what_the_hypervisor_took_of_the_loads_core_is_no_servers(builder: RunBuilder) -> None:
+    assert notes(taken(builder, "load", [0.5] * 40, cores="0", metric="steal")) == ()
+
+
 @pytest.mark.parametrize(
     ("declared", "ending"),
     [
