@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -32,9 +32,11 @@ def of_servers(ticks: Sequence[Tick]) -> tuple[Shown, ...]:
 
 
 def _figures(ticks: Sequence[Tick]) -> Iterator[tuple[str, str]]:
-    shares = _cpu(ticks)
+    # Every second of a run, on the core of the load: the many samples of the other probes are not looked at.
+    usage = [tick for tick in ticks if tick.probe == UsageProbe.name]
+    shares, services = _cpu(usage), _services(usage)
     busy = {kind: max(values) for prefix, kind in _KINDS if (values := _of_kind(shares, prefix))}
-    if of_services := [share for name, share in shares.items() if name in _services(ticks)]:
+    if of_services := [share for name, share in shares.items() if name in services]:
         busy["services"] = max(of_services)
     for kind, share in busy.items():
         yield "CPU" if len(busy) == 1 else f"CPU {kind}", format_value(share, "ratio")
@@ -97,8 +99,7 @@ def _cpu(ticks: Sequence[Tick]) -> dict[str, float]:
     """Each server's CPU between its last two readings, as a share of its cores."""
     seen: dict[str, list[tuple[float, float]]] = {}
     cores: dict[str, float] = {}
-    # Every second of a run, on the core of the load: the many samples of the other probes are not looked at.
-    for at_s, sample in _samples(tick for tick in ticks if tick.probe == UsageProbe.name):
+    for at_s, sample in _samples(ticks):
         name = sample.labels.get("name", "")
         if sample.metric == "container_cpu_usage_seconds_total":
             seen.setdefault(name, []).append((at_s, sample.value))
@@ -113,7 +114,7 @@ def _cpu(ticks: Sequence[Tick]) -> dict[str, float]:
     return shares
 
 
-def _samples(ticks: Iterable[Tick]) -> Iterator[tuple[float, Sample]]:
+def _samples(ticks: Sequence[Tick]) -> Iterator[tuple[float, Sample]]:
     for tick in ticks:
         for sample in tick.samples:
             yield sample.at_s, sample
