@@ -37,7 +37,7 @@ class PlayedNode:
 
     @property
     def endpoint(self) -> Endpoint:
-        raise NotImplementedError
+        raise AssertionError("nothing runs that could be somewhere")
 
     def admin(self) -> psycopg.Connection:
         raise psycopg.OperationalError("nothing runs")
