@@ -249,9 +249,9 @@ class ServiceInstance:
         """Start it again, unless somebody else did meanwhile; whether that went well."""
         with self._lock:
             node = self._running()
-            if node.look() is None:
-                return True
             try:
+                if node.look() is None:
+                    return True
                 node.start()
             except StackError as error:
                 self._death = f"{self.name} could not be started again: {error}"

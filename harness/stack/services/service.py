@@ -43,7 +43,6 @@ class ServiceEndpoint:
     :param name: the label ``name`` of its samples, such as ``web-1``
     :param service: of which service it is one: the label ``service``
     :param port: None: it does not listen
-    :param url: where a client reaches it; None: it does not listen
     """
 
     name: str

@@ -25,6 +25,7 @@ HELD = Held(cpus=1, cores=None)
 class FakeNode:
     """Lives once it was started; dies when ``died`` is set.
 
+    :ivar unseen: whether nobody tells how it is
     :ivar looks: how often the supervisor has looked; ``looked`` wakes who waits for the next time
     """
 
@@ -34,12 +35,15 @@ class FakeNode:
     removed: bool = False
     down_on_purpose: bool = False
     looks: int = 0
+    unseen: bool = False
     looked: threading.Condition = field(default_factory=threading.Condition)
 
     def look(self) -> str | None:
         with self.looked:
             self.looks += 1
             self.looked.notify_all()
+        if self.unseen:
+            raise StackError("the engine does not answer")
         return None if self.down_on_purpose else self.died
 
     def start(self) -> None:
@@ -184,6 +188,17 @@ def test_one_that_cannot_be_started_again_is_told(up: Up, place: FakePlace, reco
     assert instance._supervisor is not None
     instance._supervisor.join(PATIENCE_S)
     assert instance.how_it_died() == "web-1 could not be started again: no room"
+
+
+def test_one_of_which_nobody_tells_how_it_is_is_told(up: Up, place: FakePlace, recorder: Recorder) -> None:
+    instance = up()
+    place.node.unseen = True
+    (crashed,) = recorder.await_events(1)
+    assert crashed.text == "the engine does not answer"
+    assert instance._supervisor is not None
+    instance._supervisor.join(PATIENCE_S)
+    assert instance.how_it_died() == "web-1 could not be started again: the engine does not answer"
+    assert place.node.starts == 1
 
 
 def test_it_ends_at_once_while_it_waits_for_its_restart(up: Up, place: FakePlace, recorder: Recorder) -> None:
