@@ -6,6 +6,7 @@ A missed tick leaves no point: whoever draws or judges the points sees the gap b
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
@@ -116,6 +117,8 @@ def fits(own: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
     (True, False)
     >>> fits({"name": "mongo-2"}, {"name": "mongo-*"}), fits({"name": "postgres"}, {"name": "mongo-*"})
     (True, False)
+    >>> [fits({"name": name}, {"name": "*-*"}) for name in ("mongo-2", "load", "-")]
+    [True, False, True]
     """
     return all(
         label in own and any(_is_like(own[label], one) for one in choice.split("|")) for label, choice in wanted.items()
@@ -123,10 +126,9 @@ def fits(own: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
 
 
 def _is_like(value: str, wanted: str) -> bool:
-    before, star, after = wanted.partition("*")
-    if not star:
+    if "*" not in wanted:
         return value == wanted
-    return len(value) >= len(before) + len(after) and value.startswith(before) and value.endswith(after)
+    return re.fullmatch(".*".join(map(re.escape, wanted.split("*"))), value, re.DOTALL) is not None
 
 
 def _rate(raw: Points) -> Points:
