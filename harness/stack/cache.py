@@ -2,7 +2,7 @@
 
 An entry is named by all that it is made of. It is built beside its place and renamed into it, so that it is whole or not
 there; its manifest has size and checksum of each file, so that damage is found and the entry made anew. A lock for each
-entry lets two runs at once make it once.
+entry lets two runs at once make it once; those that only copy it do not wait for each other.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from harness.errors import StackError
 from harness.stack.recipe import Recipe
@@ -65,12 +66,15 @@ def held(recipe: Recipe, build: Callable[[Path], None], say: Say) -> Iterator[Pa
     try:
         clusters.mkdir(parents=True, exist_ok=True)
         entry = clusters / key(recipe)
-        with _locked(entry, say):
-            damage = _damage(entry)
-            if damage is not None:
-                if entry.exists():
-                    say(f"the cached dataset is damaged ({damage}): making it anew")
-                _make(entry, recipe, build)
+        with _lock_path(entry).open("w") as lock:
+            _take(lock, fcntl.LOCK_SH, say)
+            if _damage(entry) is not None:
+                _take(lock, fcntl.LOCK_EX, say)
+                damage = _damage(entry)  # whoever had the lock meanwhile may have made it
+                if damage is not None:
+                    if entry.exists():
+                        say(f"the cached dataset is damaged ({damage}): making it anew")
+                    _make(entry, recipe, build)
             os.utime(entry)
             yield entry / "data"
         _prune(clusters, keep=entry)
@@ -111,15 +115,12 @@ def _make(entry: Path, recipe: Recipe, build: Callable[[Path], None]) -> None:
         raise
 
 
-@contextmanager
-def _locked(entry: Path, say: Say) -> Iterator[None]:
-    with _lock_path(entry).open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("another run uses this dataset's cache: waiting for it")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def _take(lock: IO[str], kind: int, say: Say) -> None:
+    try:
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        say("another run uses this dataset's cache: waiting for it")
+        fcntl.flock(lock, kind)
 
 
 def _lock_path(entry: Path) -> Path:

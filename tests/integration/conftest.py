@@ -20,10 +20,12 @@ SEED = 1
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The tests leave the user's cache alone."""
+    """The tests leave the user's cache alone; those that run beside each other share one, so that not each has to seed."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
     with pytest.MonkeyPatch.context() as patch:
         if "FLASHCROWD_CACHE" not in os.environ:
-            patch.setenv("FLASHCROWD_CACHE", str(tmp_path_factory.mktemp("cache")))
+            patch.setenv("FLASHCROWD_CACHE", str(shared / "seeded"))
         yield
 
 

@@ -243,6 +243,42 @@ def test_of_two_at_once_one_makes_it_and_the_other_waits(builder: Builder, recip
     assert told == ["another run uses this dataset's cache: waiting for it"]
 
 
+def test_two_that_copy_do_not_wait_for_each_other(builder: Builder, recipe: Recipe) -> None:
+    def waits(line: str) -> None:
+        raise AssertionError(line)
+
+    assert builder.take(recipe) == 1
+    with cache.held(recipe, builder.build, waits) as one, cache.held(recipe, builder.build, waits) as other:
+        assert one == other
+        assert (one / BIG).read_bytes() == DATA[BIG]
+
+
+def test_what_somebody_copies_is_not_made_anew_meanwhile(builder: Builder, recipe: Recipe) -> None:
+    assert builder.take(recipe) == 1
+    told = threading.Event()
+
+    def another() -> int:
+        def say(line: str) -> None:
+            builder.said.append(line)
+            told.set()
+
+        with cache.held(recipe, builder.build, say):
+            return builder.built
+
+    with ThreadPoolExecutor() as pool:
+        with cache.held(recipe, builder.build, builder.said.append) as data:
+            _remove_a_file(data.parent)
+            other = pool.submit(another)
+            assert told.wait(PATIENCE_S)
+            assert (data / BIG).read_bytes() == DATA[BIG]
+            assert builder.built == 1
+        assert other.result() == 2
+    assert builder.said == [
+        "another run uses this dataset's cache: waiting for it",
+        "the cached dataset is damaged (1 files differ, such as global/pg_control): making it anew",
+    ]
+
+
 def test_a_cache_that_cannot_be_written_is_named(
     builder: Builder, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
