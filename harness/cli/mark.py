@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from harness.errors import StackError, UsageError
-from harness.stack.external import addresses, dsn, marker, mongo, mongo_marker, mongo_uri, objects, seeding
+from harness.stack.external import addresses, dsn, marker, mongo, mongo_marker, mongo_uri, objects, watch
 from harness.stack.external.copies import Copies, beside
 from harness.stack.external.dsn import PostgresAddress
 from harness.stack.external.mongo_uri import MongoAddress
@@ -60,7 +60,7 @@ def _mark(address: PostgresAddress, console: Console, *, yes: bool) -> None:
             f"{addresses.POSTGRES_VARIABLE} names database {address.database}, which others depend on: make one for this"
         )
     with session(endpoint_of(address, name="postgres")) as connection:
-        objects.refuse_foreign(objects.held(connection), seeding.recorded(connection), address.shown)
+        objects.refuse_foreign(objects.held(connection), watch.ours(connection), address.shown)
         for line in _what_runs_do(address.database):
             console.print(line, markup=False, soft_wrap=True)
         _ask(f"Mark {address.shown}?", yes=yes)
@@ -111,7 +111,8 @@ def _remove_mongo(address: MongoAddress, console: Console) -> None:
 def _what_runs_do_to_mongo(database: str) -> list[str]:
     return [
         f"A run on database {database} of this replica set will",
-        "  drop every collection that an earlier run made in it, and fill it with the incident's dataset,",
+        "  drop every collection that an earlier run made in it or that came into it meanwhile, and fill it with the incident's "
+        "dataset,",
         "  write a heartbeat into a database named flashcrowd, and drop it in the end,",
         "  load the whole set as the incident says: others on it will feel it.",
         f"Runs refuse as soon as {database} holds a collection that they did not make. The marker is a document in the "
@@ -123,7 +124,8 @@ def _what_runs_do(database: str) -> list[str]:
     return [
         f"A run on database {database} of this server will",
         "  end every session in it that the role may end,",
-        "  drop every object that an earlier run made in it, and fill it with the incident's dataset,",
+        "  drop every object that an earlier run made in it or that came into it meanwhile, and fill it with the incident's "
+        "dataset,",
         f"  where the role may create databases: keep a seeded copy named {beside(database, 'seed')}, and put clones of it in "
         f"the place of {database}, again and again,",
         "  create the extension pg_stat_statements in it and reset its statistics, where the role may,",

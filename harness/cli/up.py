@@ -60,6 +60,8 @@ def up_command(
         say=lambda text: console.print(text, style="dim", markup=False, highlight=False, soft_wrap=True),
     )
     with standings.recorded(incident, stack, name) as mine, starting as running:
+        if stack is Provider.EXTERNAL:
+            running.reset()  # it may hold what an earlier run made of it
         lines = _how_to_connect(running, mine, ours=stack is not Provider.EXTERNAL)
         mine.now_up(lines)
         _tell(lines, console)

@@ -7,6 +7,7 @@ marker.py     what says that a database may be destroyed
 postgres.py   one PostgreSQL and its replicas
 objects.py    what a database holds
 seeding.py    the dataset in it, with a record of what was made
+watch.py      what came while a run was under way, and is that run's
 copies.py     the seeded copy beside it, where one may be kept
 privileges.py what the role may not do, and which GRANT would change it
 mongo.py      one MongoDB replica set; mongo_uri.py and mongo_marker.py are its address and its marker

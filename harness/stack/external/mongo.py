@@ -31,6 +31,7 @@ from harness.model import MongoReplicaSet
 from harness.stack.external import mongo_marker
 from harness.stack.external.mongo_marker import PREFIX
 from harness.stack.external.mongo_uri import MongoAddress
+from harness.stack.external.objects import named
 from harness.stack.mongo.members import Member, ReplicaSet
 from harness.stack.recipe import Recipe
 
@@ -276,10 +277,9 @@ def refuse_foreign(database: Documents, where: str) -> None:
     ours = recipe.get("collections", [])
     foreign = [name for name in _held(database) if name not in ours]
     if foreign:
-        named = ", ".join(foreign[:5]) + (f" and {len(foreign) - 5} more" if len(foreign) > 5 else "")
         raise StackError(
             f"{where} holds {len(foreign)} collection{'s' if len(foreign) > 1 else ''} that neither the dataset nor flashcrowd "
-            f"made ({named}): name a database that is there for nothing else, or drop them yourself if they are not needed"
+            f"made ({named(foreign)}): name a database that is there for nothing else, or drop them yourself if they are not needed"
         )
 
 

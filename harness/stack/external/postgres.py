@@ -1,6 +1,7 @@
 """A PostgreSQL of one's own: checked, seeded, reset; never started, stopped or configured.
 
-1 connect, and refuse a database that is not marked, that another run uses, or that holds somebody's tables
+1 connect, and refuse a database that is not marked, that another run uses, or that holds somebody's tables; what an earlier
+  run left is not somebody's
 2 refuse a role that cannot seed; note what is measured less well for want of a privilege or a setting
 3 seed it, or find it seeded: in a copy kept beside it where the role may create databases, else in itself
 4 the run; between variants the copy is put back, or the data seeded anew
@@ -8,6 +9,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -19,7 +21,7 @@ import psycopg
 from harness.dataset import Fixture
 from harness.errors import StackError
 from harness.model import PostgresServer
-from harness.stack.external import marker, objects, privileges, seeding
+from harness.stack.external import marker, objects, privileges, seeding, watch
 from harness.stack.external.copies import MAINTENANCE, Copies
 from harness.stack.external.dsn import PostgresAddress
 from harness.stack.external.objects import Object
@@ -86,22 +88,28 @@ class ExternalPostgres:
             with session(endpoint) as connection:
                 endpoint = _described(connection, endpoint)
                 marker.check(connection, address.shown)
-                made = seeding.recorded(connection)
-                found = objects.held(connection)
-                objects.refuse_foreign(found, made, address.shown)
-                privileges.check(connection, address.shown)
                 copies: Copies | None = Copies(endpoint)
                 why_not = Copies(endpoint).why_not(connection)
-                notes = [*NOT_MEASURED, *address.notes, *privileges.differing(connection, asked.settings)]
                 if why_not is not None:
                     copies = None
-                    notes.append(f"the data is seeded anew before each variant, since {why_not}")
                 held.enter_context(_alone(endpoint, MAINTENANCE if copies else None, address.shown))
+                made = watch.ours(connection)
+                objects.refuse_foreign(objects.held(connection), made, address.shown)
+                privileges.check(connection, address.shown)
+                if lost := watch.left_by_a_killed_run(connection):
+                    named = objects.named(one.identity for one in lost)
+                    say(
+                        f"a run on {address.shown} was killed; what came into it since is taken for that run's: {named}"
+                    )
+                notes = [*NOT_MEASURED, *address.notes, *privileges.differing(connection, asked.settings)]
+                if why_not is not None:
+                    notes.append(f"the data is seeded anew before each variant, since {why_not}")
                 if statements := privileges.prepare_statements(connection):
                     notes.append(statements)
                 notes += privileges.notes(connection)
                 settings = _settings(connection, asked)
                 kept = objects.held(connection) - made
+            held.enter_context(watch.watched(endpoint, kept))
             endpoint = replace(endpoint, notes=tuple(notes))
             reading = tuple(_replica(one, number, endpoint) for number, one in enumerate(replicas, start=1))
             server = cls(
@@ -114,7 +122,8 @@ class ExternalPostgres:
 
     def seed(self) -> None:
         """Have the seeded data, and the copy of it where one is kept; nothing happens where all is there."""
-        key = self._recipe.digest()
+        # A copy holds what is kept as well: one that was made beside other things would take them away.
+        key = hashlib.sha256(repr((self._recipe.digest(), sorted(map(str, self._kept)))).encode()).hexdigest()
         if self._copies is None:
             self._seed_here()
         elif self._copies.key() != key:
@@ -157,7 +166,7 @@ class ExternalPostgres:
                 return
             _end_sessions(connection)
             # Whatever came since the stack was up was made by what ran on it.
-            doomed = seeding.recorded(connection) | (objects.held(connection) - self._kept)
+            doomed = objects.held(connection) - self._kept
             self._say(f"seeding {self._recipe.fixture.module} at scale {self._recipe.scale:g}")
             seeding.seed(connection, self._recipe, doomed, self._say)
 

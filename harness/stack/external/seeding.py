@@ -14,7 +14,8 @@ import psycopg
 
 from harness.errors import StackError
 from harness.stack.external.marker import SCHEMA
-from harness.stack.external.objects import Object, drop, held
+from harness.stack.external.objects import Object, drop, held, read, write
+from harness.stack.external.session import one
 from harness.stack.recipe import Recipe
 
 #: To be raised whenever this module puts something else into a database.
@@ -36,12 +37,13 @@ class DatabaseRecipe(Recipe):
 
 
 def recorded(connection: psycopg.Connection) -> frozenset[Object]:
-    """What our last seeding made; nothing where there was none."""
-    try:
-        rows = connection.execute(f"SELECT kind, identity, holds FROM {SEEDED}".encode()).fetchall()
-    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
-        return frozenset()
-    return frozenset(Object(kind=kind, identity=identity, holds=holds) for kind, identity, holds in rows)
+    """What our last seeding and the run on it made; nothing where there was none."""
+    return read(connection, SEEDED) or frozenset()
+
+
+def record(connection: psycopg.Connection, made: frozenset[Object]) -> None:
+    """Have it on record as ours."""
+    write(connection, SEEDED, made)
 
 
 def untouched(connection: psycopg.Connection, key: str) -> bool:
@@ -59,6 +61,15 @@ def untouched(connection: psycopg.Connection, key: str) -> bool:
     return row is not None and bool(row[0])
 
 
+def discount_own_write(connection: psycopg.Connection) -> None:
+    """Let data that was untouched before the session's transaction be so after it: it wrote into our own tables only."""
+    if one(connection, "SELECT to_regclass(%s) IS NOT NULL", RECIPES) == (True,):
+        connection.execute(
+            f"UPDATE {RECIPES} SET next_xid = (pg_current_xact_id()::text::bigint + 1)::text"
+            " WHERE next_xid = pg_current_xact_id()::text".encode()
+        )
+
+
 def seed(connection: psycopg.Connection, recipe: DatabaseRecipe, doomed: frozenset[Object], say: Say) -> None:
     """Drop ``doomed``, seed, and record what was made.
 
@@ -74,7 +85,8 @@ def seed(connection: psycopg.Connection, recipe: DatabaseRecipe, doomed: frozens
         before = held(connection)
         recipe.fixture.seed(connection, recipe.scale, recipe.seed)
         made = held(connection) - before
-        _record(connection, made)
+        record(connection, made)
+        connection.execute(f"DROP TABLE IF EXISTS {RECIPES}".encode())
         connection.commit()
         connection.autocommit = True
         _vacuum(connection, made)
@@ -97,17 +109,6 @@ def seed(connection: psycopg.Connection, recipe: DatabaseRecipe, doomed: frozens
             connection.rollback()
             connection.autocommit = True
     say(f"seeded {recipe.fixture.module} at scale {recipe.scale:g} in {time.monotonic() - begun:.1f} s")
-
-
-def _record(connection: psycopg.Connection, made: frozenset[Object]) -> None:
-    connection.execute(f"CREATE TABLE IF NOT EXISTS {SEEDED} (kind text, identity text, holds boolean)".encode())
-    connection.execute(f"DELETE FROM {SEEDED}".encode())
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            f"INSERT INTO {SEEDED} VALUES (%s, %s, %s)".encode(),
-            [(one.kind, one.identity, one.holds) for one in made],
-        )
-    connection.execute(f"DROP TABLE IF EXISTS {RECIPES}".encode())
 
 
 def _note_recipe(connection: psycopg.Connection, key: str) -> None:

@@ -108,6 +108,7 @@ def own_server() -> Iterator[OwnServer]:
         settings = {
             "ssl": "on", "ssl_cert_file": str(certificate), "ssl_key_file": str(key), "fsync": "off",
             "shared_preload_libraries": "pg_stat_statements", "deadlock_timeout": "100ms",
+            "autovacuum_naptime": "1h",  # it writes, which makes data no longer untouched
         }  # fmt: skip
         # As near to a machine of its own as this one gets: the load is not kept off its core, but it is kept off the load's.
         apart = (cores.own_cores() or ())[-1:] or None

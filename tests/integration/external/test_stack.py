@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import psycopg
 import pytest
 
 from harness.errors import StackError
 from harness.model import Dataset, PostgresServer, Topology
-from harness.stack.external import marker
+from harness.stack.external import marker, objects, seeding
 from harness.stack.external.copies import Copies, beside
 from harness.stack.external.session import session
 from harness.stack.external.stack import ExternalStack
@@ -113,6 +113,131 @@ def test_what_was_there_beside_tables_is_left(own: OwnServer, up: Up) -> None:
         assert admin.execute("SELECT of_the_owner()").fetchone() == (1,)
 
 
+#: Something of every kind that a load or a timeline may make.
+MADE = """
+CREATE TABLE made (x serial PRIMARY KEY, y text);
+CREATE INDEX ON made (y);
+CREATE INDEX made_on_items ON items (burned_by, item_id);
+CREATE SEQUENCE made_sequence;
+CREATE VIEW made_view AS SELECT * FROM items;
+CREATE MATERIALIZED VIEW made_copy AS SELECT 1 AS one;
+CREATE SCHEMA made_schema;
+CREATE TABLE made_schema.things (x int);
+CREATE TYPE made_mood AS ENUM ('fine');
+CREATE DOMAIN made_domain AS int;
+CREATE TYPE made_pair AS (a int, b made_domain);
+CREATE FUNCTION made_function(made_mood) RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE PROCEDURE made_procedure() LANGUAGE sql AS 'SELECT 1';
+CREATE AGGREGATE made_sum(int) (sfunc = int4pl, stype = int);
+CREATE OPERATOR === (leftarg = int, rightarg = int, function = int4eq);
+CREATE COLLATION made_collation FROM "C";
+CREATE CAST (made_mood AS int) WITH FUNCTION made_function(made_mood);
+CREATE PUBLICATION made_publication FOR TABLE items;
+"""
+
+
+@contextmanager
+def client_of(own: OwnServer, user: str, database: str) -> Iterator[psycopg.Connection]:
+    """The load's session."""
+    with closing(psycopg.connect(own.dsn(user, database), autocommit=True)) as client:
+        yield client
+
+
+def kept(own: OwnServer, database: str) -> set[str]:
+    """Everything in the database that is not the dataset's or flashcrowd's, by the server's own session."""
+    with own.admin(database) as admin:
+        return {one.identity for one in objects.held(admin) - seeding.recorded(admin)}
+
+
+def count_of(own: OwnServer, database: str, table: str) -> object:
+    """Rows of somebody's table, by the server's own session."""
+    with own.admin(database) as admin:
+        return admin.execute(f"SELECT count(*) FROM {table}".encode()).fetchone()
+
+
+WAYS = pytest.mark.parametrize(
+    "attributes", [pytest.param("CREATEDB", id="copied"), pytest.param("", id="seeded anew")]
+)
+
+
+@WAYS
+def test_what_a_run_made_is_gone_in_its_next_variant_and_in_the_next_run(
+    own: OwnServer, up: Up, attributes: str
+) -> None:
+    user, database = marked(own, attributes)
+    with own.admin(database) as admin:
+        admin.execute("CREATE FUNCTION of_the_owner() RETURNS int LANGUAGE sql AS 'SELECT 1'")
+    with up(user, database) as (stack, _):  # type: ignore[attr-defined]
+        stack.reset()
+        seeded, others = digest(own, database), kept(own, database)
+        assert "public.of_the_owner()" in others
+        for _ in ("before", "after"):
+            assert kept(own, database) == others
+            with client_of(own, user, database) as client:
+                client.execute(MADE.encode())
+            stack.reset()
+        assert (kept(own, database), digest(own, database)) == (others, seeded)
+        with client_of(own, user, database) as client:
+            client.execute(MADE.encode())
+    assert "public.of_the_owner()" in kept(own, database)
+    with up(user, database) as (stack, said):  # type: ignore[attr-defined]
+        stack.reset()
+        assert (kept(own, database), digest(own, database)) == (others, seeded)
+        assert not any("killed" in line for line in said)
+        # the same may be made again, even where another dataset is seeded
+        with client_of(own, user, database) as client:
+            client.execute(MADE.encode())
+    with up(user, database, seed=2) as (stack, _):  # type: ignore[attr-defined]
+        assert kept(own, database) == others
+        stack.reset()
+        assert kept(own, database) == others
+
+
+@WAYS
+def test_what_came_after_a_run_is_somebodys(own: OwnServer, up: Up, attributes: str) -> None:
+    user, database = marked(own, attributes)
+    with up(user, database), client_of(own, user, database) as client:  # type: ignore[attr-defined]
+        client.execute("CREATE TABLE made (x int)")
+    with client_of(own, user, database) as client:
+        client.execute("CREATE TABLE theirs (x int); INSERT INTO theirs VALUES (1)")
+    with (
+        pytest.raises(StackError, match=r"holds 1 table that .*\(public\.theirs\).*drop them yourself"),
+        up(user, database),
+    ):  # type: ignore[attr-defined]
+        pass
+    assert count_of(own, database, "theirs") == (1,)
+    with client_of(own, user, database) as client:
+        client.execute("DROP TABLE theirs")
+        client.execute("CREATE FUNCTION theirs() RETURNS int LANGUAGE sql AS 'SELECT 1'")
+    # what holds nothing is kept, even if the copy beside the database was made without it
+    with up(user, database) as (stack, _):  # type: ignore[attr-defined]
+        stack.reset()
+        with own.admin(database) as admin:
+            assert admin.execute("SELECT theirs(), to_regclass('made')").fetchone() == (1, None)
+
+
+@WAYS
+def test_what_a_killed_run_made_is_its_own(own: OwnServer, up: Up, attributes: str) -> None:
+    user, database = marked(own, attributes)
+    with up(user, database) as (stack, _):  # type: ignore[attr-defined]
+        stack.reset()
+        seeded, others = digest(own, database), kept(own, database)
+        with own.admin(database) as admin, client_of(own, user, database) as client:
+            client.execute("CREATE TABLE made (x int)")
+            found = admin.execute("SELECT * FROM flashcrowd.found").fetchall()
+    # as it was while the run was under way
+    with client_of(own, user, database) as client:
+        client.execute("CREATE TABLE flashcrowd.found (kind text, identity text, holds boolean)")
+        client.cursor().executemany("INSERT INTO flashcrowd.found VALUES (%s, %s, %s)", found)
+        client.execute("DELETE FROM flashcrowd.seeded WHERE identity = 'public.made'")
+    with up(user, database) as (stack, said):  # type: ignore[attr-defined]
+        assert any("was killed" in line and line.endswith(": public.made") for line in said)
+        stack.reset()
+        assert (kept(own, database), digest(own, database)) == (others, seeded)
+    with up(user, database) as (_, said):  # type: ignore[attr-defined]
+        assert not any("was killed" in line for line in said)
+
+
 def test_seeded_data_is_found_again_and_other_data_is_not_taken_for_it(own: OwnServer, up: Up) -> None:
     user, database = marked(own, "CREATEDB")
     with up(user, database) as (stack, said):  # type: ignore[attr-defined]
@@ -131,6 +256,8 @@ def test_seeded_data_is_found_again_and_other_data_is_not_taken_for_it(own: OwnS
 
 def test_untouched_data_is_not_seeded_twice(own: OwnServer, up: Up) -> None:
     user, database = marked(own)
+    with own.admin(database) as admin:
+        admin.execute("CREATE EXTENSION pg_stat_statements")  # trying to and failing is a transaction that writes
     with up(user, database) as (stack, said):  # type: ignore[attr-defined]
         stack.reset()
         assert sum(line.startswith("seeding") for line in said) == 1
@@ -138,6 +265,9 @@ def test_untouched_data_is_not_seeded_twice(own: OwnServer, up: Up) -> None:
             client.execute("UPDATE collections SET burned = 1 WHERE collection_id = 1")
         stack.reset()
         assert sum(line.startswith("seeding") for line in said) == 2
+    with up(user, database) as (stack, said):  # type: ignore[attr-defined]
+        stack.reset()
+        assert not any(line.startswith("seeding") for line in said), "by the next run neither"
 
 
 def test_a_database_with_something_to_lose_is_not_replaced_by_a_copy(own: OwnServer, up: Up) -> None:

@@ -231,14 +231,26 @@ def test_seeding_can_be_interrupted_and_leaves_nothing(own: OwnServer, place: Pl
 
 
 def test_a_stack_of_ones_own_to_look_around_in(own: OwnServer, place: Place) -> None:
-    user, database = marked(own, place)
-    up = place.begin("up", "one-statement", "--stack", "external", "--scale", "0.01")
-    up.await_text("up until Ctrl-C")
-    assert f"psql 'postgresql://{user}@{HOST}:{own.server.port}/{database}?sslmode=verify-full" in up.printed
-    assert "passwords are not shown" in up.printed
+    user, database = marked(own, place, "CREATEDB")
+
+    def begin() -> Command:
+        up = place.begin("up", "one-statement", "--stack", "external", "--scale", "0.01")
+        up.await_text("up until Ctrl-C")
+        with own.admin(database) as admin:
+            assert admin.execute("SELECT count(*), to_regclass('made') FROM items").fetchone() == (6000, None)
+        return up
+
+    killed = begin()
+    assert f"psql 'postgresql://{user}@{HOST}:{own.server.port}/{database}?sslmode=verify-full" in killed.printed
+    assert "passwords are not shown" in killed.printed
+    with own.admin(database) as admin:
+        admin.execute("CREATE TABLE made (x int); TRUNCATE items CASCADE")
+    killed.signal(signal.SIGKILL)
+    killed.end()
+    up = begin()
+    assert "was killed; what came into it since is taken for that run's: public.made" in up.printed
     assert told_secret(place) == []
     up.signal(signal.SIGTERM)
     assert up.end() == Exit.FINE, up.printed
-    with own.admin(database) as admin:
-        assert admin.execute("SELECT count(*) FROM items").fetchone() == (6000,)
+    assert own.databases(database) == {database, f"{database}_flashcrowd_seed"}
     assert place.left() == []
