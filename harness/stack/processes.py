@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from harness.stack.services.service import FOLDER_VARIABLE
 # The start is computed from the wall clock at boot, which corrections move a little; a number comes round far later.
 SAME_START_S = 1.5
 SERVICE_LOG = "service.log"  # in a folder's ``log``, which is then a service's
+LOOK_S = 0.05
 PROGRAMS = ("postgres", "initdb", "postmaster", "pg_basebackup", "mongod")
 
 
@@ -68,18 +70,33 @@ def is_marked(process: psutil.Process, folder: Path) -> bool:
 
 
 def end(processes: Iterable[psutil.Process], *, number: int = signal.SIGKILL, limit_s: float = 5.0) -> bool:
-    """Send a signal to each, which paused ones hear as well, and wait until all are gone.
+    """Send a signal to each and wait until all have ended.
 
-    :returns: whether all are gone
+    :returns: whether all have
     """
     processes = list(processes)
     for process in processes:
         with suppress(psutil.NoSuchProcess):
             process.send_signal(number)  # psutil checks that the number is still that process's
-    for process in processes if number != signal.SIGKILL else ():
-        with suppress(psutil.NoSuchProcess):
-            process.send_signal(signal.SIGCONT)
-    return not psutil.wait_procs(processes, timeout=limit_s)[1]
+    return not await_end(processes, limit_s)
+
+
+def await_end(processes: Iterable[psutil.Process], limit_s: float) -> list[psutil.Process]:
+    """Wait until all have ended, at most so long.
+
+    :returns: those that have not
+    """
+    left, ends = list(processes), time.monotonic() + limit_s
+    while left and time.monotonic() < ends:
+        left = [process for process in psutil.wait_procs(left, timeout=LOOK_S)[1] if not _is_unreaped(process)]
+    return left
+
+
+def _is_unreaped(process: psutil.Process) -> bool:
+    """Whether it has ended and somebody else has yet to take note of that: first processes of containers do so late or never."""
+    with suppress(psutil.NoSuchProcess):
+        return process.status() == psutil.STATUS_ZOMBIE and process.ppid() != os.getpid()
+    return True
 
 
 def _works_in(process: psutil.Process, data: Path) -> bool:

@@ -78,7 +78,7 @@ class Server:
         if status is None:
             return None
         # The logger outlives the postmaster until it has written everything, and orphaned backends until they notice.
-        psutil.wait_procs(processes.of_data_folder(self._instance.data), timeout=LOGGER_S)
+        processes.await_end(processes.of_data_folder(self._instance.data), LOGGER_S)
         how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with exit status {status}"
         return f"the server (process {self.pid}) {how}; its last lines:\n{last_lines(self._instance.log)}"
 
@@ -112,7 +112,7 @@ class Server:
                 self._process.wait()
             # Each backend is in a process group of its own, and the logger outlives the postmaster by a moment.
             left = processes.of_data_folder(self._instance.data)
-            processes.end(psutil.wait_procs(left, timeout=LOGGER_S)[1])
+            processes.end(processes.await_end(left, LOGGER_S))
             self._memory.release()
 
 

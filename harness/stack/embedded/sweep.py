@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import psutil
 
-from harness.stack import processes
+from harness.stack import family, processes
 from harness.stack.embedded import instance as instances
 from harness.stack.embedded.instance import Instance, Owner
 
@@ -68,6 +68,8 @@ def _end(left: list[psutil.Process]) -> None:
     postgres = [process for process in left if _product(process) == POSTGRES]
     # A mongod's orderly shutdown takes seconds, and it leaves nothing outside its folder; no more does a service.
     processes.end(process for process in left if process not in postgres)
+    for process in postgres:
+        family.resume(process.pid)  # paused ones would not hear
     # Immediate shutdown, in which a postmaster ends its backends and removes its shared memory.
     processes.end(postgres, number=signal.SIGQUIT, limit_s=IMMEDIATE_S)
 

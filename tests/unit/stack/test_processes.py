@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -52,10 +51,19 @@ def test_an_unreaped_child_of_ours_can_be_ended(child: subprocess.Popen[bytes]) 
     assert not psutil.pid_exists(child.pid)
 
 
-def test_a_paused_one_hears_that_it_is_to_end(child: subprocess.Popen[bytes]) -> None:
-    child.send_signal(signal.SIGSTOP)
-    os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WNOWAIT)
-    assert processes.end([psutil.Process(child.pid)], number=signal.SIGTERM, limit_s=60.0)
+def test_one_that_its_parent_does_not_reap_has_ended() -> None:
+    """As those that a killed harness leaves in a container whose first process reaps nobody."""
+    forgetful = "import subprocess, sys; print(subprocess.Popen(['sleep', '600']).pid, flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", forgetful], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as parent:
+        try:
+            assert parent.stdout is not None
+            orphan = psutil.Process(int(parent.stdout.readline()))
+            assert processes.end([orphan], limit_s=60.0)
+            assert orphan.status() == psutil.STATUS_ZOMBIE
+        finally:
+            parent.kill()
 
 
 def test_only_server_programs_of_that_folder_are_found(tmp_path: Path) -> None:
