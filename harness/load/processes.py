@@ -130,6 +130,8 @@ class LoadProcesses:
                 raise StackError(f"Locust's master did not start; its last lines:\n{self._tail('master')}")
             await self.end(at_once=True)
             self._workers.clear()
+            for worker in range(self._plan.workers):  # whoever's master they met, it was not ours
+                self._events_of(worker).unlink(missing_ok=True)
 
     async def _start_master(self, port: int) -> asyncio.subprocess.Process:
         arguments = ["--master", "--headless", "--master-bind-host", "127.0.0.1", "--master-bind-port", str(port)]
@@ -201,7 +203,7 @@ class LoadProcesses:
 
     def _states(self, number: int) -> frozenset[object]:
         """All that a worker has said of itself. It is asked often and says little: its file is read when it has grown."""
-        path = self._folder / f"events-worker-{number}.jsonl"
+        path = self._events_of(number)
         try:
             size = path.stat().st_size
         except FileNotFoundError:
@@ -211,6 +213,9 @@ class LoadProcesses:
             states = frozenset(event.fields.get("state") for event in read_events(path) if event.kind == "worker")
             known = self._heard[number] = (size, states)
         return known[1]
+
+    def _events_of(self, number: int) -> Path:
+        return self._folder / f"events-worker-{number}.jsonl"
 
     def _tell(self, command: dict[str, object]) -> None:
         line = (json.dumps(command) + "\n").encode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,11 +15,15 @@ from harness import catalog
 from harness.load import processes
 from harness.load.plan import DSN_VARIABLE, Plan
 from harness.load.processes import LoadProcesses
+from harness.record.reader import read_events
 from tests.integration.command import INCIDENTS
 
 FOLDER = INCIDENTS / "one_statement"
 #: Nobody connects before the load begins.
 ADDRESSES = {DSN_VARIABLE: "postgresql://app@127.0.0.1:1/crowd"}
+
+
+READY = {"at_s": -7.5, "kind": "worker", "text": "ready", "fields": {"worker": 0, "state": "ready"}}
 
 
 @pytest.fixture
@@ -54,14 +59,21 @@ async def test_where_the_port_is_taken_all_begin_anew_at_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listener: int
 ) -> None:
     before, kept_port, given = children(), processes._kept_port, [listener]
+    told = [tmp_path / f"events-worker-{number}.jsonl" for number in range(2)]
 
     @contextmanager
     def first_a_taken_one() -> Iterator[int]:
         with kept_port() as port:
-            yield given.pop() if given else port
+            if not given:
+                yield port
+                return
+            yield given.pop()
+            for path in told:  # as a worker does that has met another's master
+                path.write_text(json.dumps(READY) + "\n")
 
     monkeypatch.setattr(processes, "_kept_port", first_a_taken_one)
     async with load_of(tmp_path) as load:
+        assert [READY["at_s"] in [event.at_s for event in read_events(path)] for path in told] == [False, False]
         assert given == []
         assert len(load.pids) == 2
         assert len(children() - before) == 3, "a master and two workers, of the second start"
