@@ -1,6 +1,7 @@
 """The servers that a run is made against: what enters is a topology and a dataset, what leaves are endpoints.
 
-stack.py      what every provider gives; choose.py: which provider; standing.py: stacks that are kept; sweep.py: what was left
+stack.py      what every provider gives; started.py: what is the same for those that start servers
+choose.py     which provider; standing.py: stacks that are kept; sweep.py: what was left
 connect.py    the addresses of a stack, for the load and for people
 embedded/     servers as child processes; docker/: in containers; external/: one's own
 postgres/     what is the same wherever a PostgreSQL runs; mongo/, services/: the same of these

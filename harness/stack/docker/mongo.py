@@ -92,6 +92,10 @@ class DockerMongo:
         """
         _start(self.members)
 
+    def check_alive(self) -> str | None:
+        """None while all members live that are not down on purpose, else how one died."""
+        return next((died for member in self.members if (died := member.how_it_died()) is not None), None)
+
     def save_logs(self, folder: Path) -> None:
         """Copy what the members logged since the last reset into ``folder``, which is made where it is missing."""
         for member in self.members:

@@ -11,11 +11,10 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from harness import dataset as datasets
 from harness.errors import StackError
@@ -31,35 +30,16 @@ from harness.stack.docker.images import Image
 from harness.stack.docker.labels import Labels
 from harness.stack.docker.mongo import DockerMongo
 from harness.stack.docker.postgres import DockerPostgres
-from harness.stack.docker.server import DockerServer
 from harness.stack.embedded import account as accounts
 from harness.stack.embedded import instance as instances
-from harness.stack.mongo.members import ReplicaSet
 from harness.stack.mongo.options import check_parameters
-from harness.stack.postgres.endpoint import Endpoint
 from harness.stack.postgres.settings import check_settings
 from harness.stack.services.instances import ServiceSet, cores_asked
-from harness.stack.services.service import ServiceEndpoint, StackEvent
-from harness.stack.stack import Server
+from harness.stack.started import StartedStack
 
 
-class DockerStack:
-    """A running stack; made by :meth:`up`.
-
-    :ivar load_cores: the cores for the load, which this process is held to already; None: any
-    """
-
-    def __init__(
-        self,
-        *,
-        postgres: DockerPostgres | None,
-        mongo: DockerMongo | None,
-        load_cores: tuple[int, ...] | None,
-        about: dict[str, Any],
-    ) -> None:
-        self._postgres, self._mongo, self._about = postgres, mongo, about
-        self._services = ServiceSet(())  # they are told where the databases are, so these are first
-        self.load_cores = load_cores
+class DockerStack(StartedStack):
+    """A running stack; made by :meth:`up`."""
 
     @classmethod
     @contextmanager
@@ -127,87 +107,6 @@ class DockerStack:
                 serving = ServiceSet.up(topology.services, where, addresses(stack), held=held, say=say)
                 stack._services = closing.enter_context(serving)
             yield stack
-
-    @property
-    def postgres(self) -> Endpoint | None:
-        """The primary, at the database that the dataset was seeded into."""
-        return None if self._postgres is None else self._postgres.endpoint
-
-    @property
-    def replicas(self) -> tuple[Endpoint, ...]:
-        """Streaming replicas that take reads now."""
-        return () if self._postgres is None else self._postgres.replicas
-
-    @property
-    def mongo(self) -> ReplicaSet | None:
-        """The replica set; None: the topology has none."""
-        return None if self._mongo is None else self._mongo.replica_set
-
-    @property
-    def servers(self) -> Mapping[str, Server]:
-        """Every server by its name."""
-        found: Sequence[Server] = (*self._servers(), *self._services.instances)
-        return {server.name: server for server in found}
-
-    @property
-    def services(self) -> Mapping[str, tuple[ServiceEndpoint, ...]]:
-        """The instances of each service by its name."""
-        return self._services.endpoints
-
-    @property
-    def events(self) -> Sequence[StackEvent]:
-        """Crashes and restarts of services since the last reset."""
-        return self._services.events
-
-    def why_not(self, action: str) -> str | None:
-        """Why it cannot do ``add_replica``; None if it can."""
-        if action == "add_replica" and self._postgres is None:
-            return "the topology has no PostgreSQL whose replica it could be"
-        return None
-
-    def add_replica(self) -> Server:
-        """Bring up one more streaming replica, by base backup; returns when it takes reads.
-
-        :raises StackError: it did not come up
-        """
-        if self._postgres is None:
-            raise StackError(self.why_not("add_replica"))
-        return self._postgres.add_replica()
-
-    def reset(self, variant: str | None = None) -> None:
-        """Put the data back to exactly the seeded state on every server; sessions still connected to it are ended, and
-        services begin in new containers.
-
-        :param variant: which variant services are told to be
-        :raises StackError: a server does not do it
-        """
-        self._services.end()
-        for part in (self._postgres, self._mongo):
-            if part is not None:
-                part.reset()
-        self._services.begin(addresses(self), variant=variant)
-
-    def check_alive(self) -> str | None:
-        """None while all servers live that are not down on purpose, else how one died: exit status, want of memory, last
-        log lines."""
-        died = (died for server in self._servers() if (died := server.how_it_died()))
-        return next(died, None) or self._services.check_alive()
-
-    def save_logs(self, folder: Path) -> None:
-        """Copy what the servers logged since the last reset into ``folder``; what replicas logged into a folder of each."""
-        for part in (self._postgres, self._mongo, self._services):
-            if part is not None:
-                part.save_logs(folder)
-
-    def describe(self) -> dict[str, Any]:
-        """The object ``stack`` of run.json."""
-        parts = {"postgres": self._postgres, "mongo": self._mongo}
-        databases = {name: part.describe() for name, part in parts.items() if part is not None}
-        return {**self._about, **databases, **self._services.describe()}
-
-    def _servers(self) -> tuple[DockerServer, ...]:
-        relational = () if self._postgres is None else self._postgres.nodes
-        return (*relational, *(() if self._mongo is None else self._mongo.members))
 
 
 def why_no_docker(topology: Topology) -> str | None:

@@ -98,7 +98,6 @@ class EmbeddedPostgres(ReplicatedPostgres[Node]):
         return None
 
     def _revive_primary(self) -> None:
-        if (
-            self._primary.down_on_purpose or self._primary.lives
-        ):  # one that died by itself is not brought back in silence
+        # One that died by itself is not brought back in silence.
+        if self._primary.down_on_purpose or self._primary.lives:
             super()._revive_primary()

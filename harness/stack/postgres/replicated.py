@@ -45,6 +45,10 @@ class ReplicatedPostgres(Generic[N]):
         """The primary and its replicas, running or not."""
         return (self._primary, *self._replicas.nodes)
 
+    def why_not(self, action: str) -> str | None:
+        """Why it cannot do ``add_replica``; None if it can."""
+        return None
+
     def add_replica(self) -> N:
         """Bring up one more replica; returns when it takes reads.
 
@@ -72,6 +76,10 @@ class ReplicatedPostgres(Generic[N]):
             raise StackError(f"the database could not be reset: {error}{said}") from error
         self._primary.logs.mark()
         self._replicas.follow_reset()
+
+    def check_alive(self) -> str | None:
+        """None while all live that are not down on purpose, else how one died and what it said last."""
+        return next((died for node in self.nodes if (died := node.how_it_died()) is not None), None)
 
     def save_logs(self, folder: Path) -> None:
         """Copy what the servers logged since the last reset into ``folder``, which is made where it is missing; what
