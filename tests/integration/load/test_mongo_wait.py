@@ -106,9 +106,14 @@ def test_an_operation_that_asks_nothing_reached_nothing(mongo: ReplicaSet) -> No
 
 
 def test_a_wait_that_goes_on_at_the_end_counts_until_then(mongo: ReplicaSet) -> None:
+    served = 0
+
     async def quick_then_slow(database: Any, arrival: Arrival) -> None:
+        nonlocal served
         await database.players.find_one({"_id": 1})
-        await asyncio.sleep(0.3)  # so that all have had a connection once
+        served += 1
+        while served < 3:  # so that all have had a connection once
+            await asyncio.sleep(0.01)
         await database.players.find_one({"_id": 1, "$where": "sleep(4000) || true"})
 
     found = carry(mongo.uri(), quick_then_slow, count=3, application=Application(pool_size=1), drain_s=1.2)
