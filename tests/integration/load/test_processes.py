@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -81,7 +82,7 @@ async def test_where_the_port_is_taken_all_begin_anew_at_another(
     assert children() <= before
 
 
-@pytest.mark.skipif("sys.platform != 'linux'")
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a port is not kept")
 def test_a_kept_port_can_be_listened_on_by_who_allows_others_and_is_given_to_nobody() -> None:
     with processes._kept_port() as port:
         with socket.socket() as master:
