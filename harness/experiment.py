@@ -64,10 +64,11 @@ async def experiment(
                 async with _stack_up(incident, settings, progress.say, interruption) as stack:
                     for name in waiting:
                         check_possible(incident.steps(name), stack)
-                    good = True
+                    good, used = True, False
                     while waiting and good:
                         name = waiting.popleft()
-                        await asyncio.to_thread(stack.reset, name)
+                        await asyncio.to_thread(stack.reset, name, used=used)
+                        used = True
                         if interruption.requested:
                             waiting.clear()
                             break

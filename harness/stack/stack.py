@@ -128,12 +128,14 @@ class Stack(Protocol):
     @property
     def load_cores(self) -> tuple[int, ...] | None: ...
 
-    def reset(self, variant: str | None = None) -> None:
+    def reset(self, variant: str | None = None, *, used: bool = True) -> None:
         """Put the data back to exactly the seeded state on every server, whatever was done to them; sessions still
         connected are ended, statistics of statements and what :meth:`save_logs` saves begin anew. Services begin anew, too,
         from fresh processes.
 
         :param variant: which variant services are told to be; None: they are told none
+        :param used: whether anything may have been done to the servers since they came up; what comes up as a reset leaves
+            it is left alone if not
         :raises StackError: a server does not do it
         """
 

@@ -113,16 +113,19 @@ class StartedStack:
             raise StackError(NO_POSTGRES)
         return self._postgres.add_replica()
 
-    def reset(self, variant: str | None = None) -> None:
+    def reset(self, variant: str | None = None, *, used: bool = True) -> None:
         """Put the data back to exactly the seeded state on every server; sessions still connected to it are ended, and
         services begin from fresh processes.
 
         :param variant: which variant services are told to be
+        :param used: whether anything may have been done to the servers since they came up
         :raises StackError: a server does not do it
         """
         self._services.end()
-        for database in self._databases().values():
-            database.reset()
+        if self._postgres is not None:
+            self._postgres.reset()
+        if self._mongo is not None and used:
+            self._mongo.reset()
         self._services.begin(addresses(self), variant=variant)
 
     def check_alive(self) -> str | None:

@@ -121,7 +121,7 @@ class ExternalStack:
         """:raises StackError: always"""
         raise StackError(self.why_not("add_replica"))
 
-    def reset(self, variant: str | None = None) -> None:
+    def reset(self, variant: str | None = None, *, used: bool = True) -> None:
         """Put the data back to exactly the seeded state; sessions in the database are ended, services left as they are.
 
         :raises StackError: a server does not do it

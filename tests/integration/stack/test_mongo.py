@@ -91,6 +91,9 @@ def test_a_reset_undoes_everything_on_every_member(mongo_stack: EmbeddedStack) -
     assert mongo is not None
     before = everything(mongo)
     first, second, third = mongo_stack.servers.values()
+    running = [server.footprint() for server in (first, second, third)]
+    mongo_stack.reset(used=False)
+    assert [server.footprint() for server in (first, second, third)] == running, "nobody has used it: it goes on"
     with MongoClient(mongo.uri(), w=3, wTimeoutMS=10_000) as client:
         players = client[mongo.database][COLLECTION]
         players.delete_many({"level": 7})
@@ -115,6 +118,7 @@ def test_a_reset_undoes_everything_on_every_member(mongo_stack: EmbeddedStack) -
     third.pause()
     mongo_stack.reset()
     assert everything(mongo) == before
+    assert not {server.footprint() for server in (first, second, third)} & set(running), "other processes"
     assert [server.down_on_purpose for server in (first, second, third)] == [False] * 3
     assert mongo_stack.check_alive() is None
     with MongoClient(mongo.uri(), w=3, wTimeoutMS=10_000) as client:

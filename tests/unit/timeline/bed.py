@@ -91,7 +91,7 @@ class FakeStack:
     events: tuple[StackEvent, ...] = ()
     load_cores: tuple[int, ...] | None = None
 
-    def reset(self, variant: str | None = None) -> None:
+    def reset(self, variant: str | None = None, *, used: bool = True) -> None:
         raise AssertionError("nobody resets it")
 
     def why_not(self, action: str) -> str | None:
