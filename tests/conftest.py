@@ -1,7 +1,7 @@
 """For all tests: Locust must not patch this process, and where CI says so a skipped test is a failed one.
 
-Temporary files are kept in memory where there is room: most of what these tests would wait for is a disk that copies
-clusters. Tests marked ``docker`` are skipped where no Docker engine answers; with FLASHCROWD_REQUIRE_DOCKER=1, as in CI, they fail.
+Temporary files, and the data of containers, are kept in memory where there is room: most of what these tests would wait for
+is a disk that copies clusters. Tests marked ``docker`` are skipped where no Docker engine answers; with FLASHCROWD_REQUIRE_DOCKER=1, as in CI, they fail.
 """
 
 import atexit
@@ -47,6 +47,9 @@ def _keep_temporary_files_in_memory() -> None:
         return
     os.environ["TMPDIR"] = str(MEMORY)
     tempfile.tempdir = None  # it was looked up already
+    if os.geteuid() == 0:
+        # A cluster has over a thousand files, and a disk on which others were deleted just now makes them slowly.
+        os.environ.setdefault("FLASHCROWD_CONTAINER_DISKS", "tmpdir")
 
 
 _keep_temporary_files_in_memory()

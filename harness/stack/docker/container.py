@@ -14,6 +14,7 @@ from docker.errors import APIError, NotFound
 from docker.types import LogConfig
 
 from harness.errors import StackError
+from harness.stack.docker.disks import Disk, Disks
 from harness.stack.docker.engine import FAILURES, Engine
 from harness.stack.docker.images import Image
 from harness.stack.docker.labels import Labels
@@ -46,6 +47,7 @@ class Place:
     network: Network
     labels: Labels
     folder: Path
+    disks: Disks
 
     def log(self, server: str) -> Path:
         """The folder that a server writes its log into; made where it is missing."""
@@ -96,8 +98,8 @@ class Container:
     :ivar main: its main process on this machine; None: not running, or not seen from here
     """
 
-    def __init__(self, *, place: Place, plan: Plan, number: str, address: str) -> None:
-        self._place, self._plan, self._number = place, plan, number
+    def __init__(self, *, place: Place, plan: Plan, number: str, address: str, disk: Disk | None) -> None:
+        self._place, self._plan, self._number, self._disk = place, plan, number, disk
         self._api = place.engine.client.api
         self._looked_s = 0.0
         self.address = address
@@ -112,11 +114,6 @@ class Container:
     def log(self) -> Path:
         """The folder that the server writes its log into."""
         return self._place.log(self.name)
-
-    def put(self, archive: Path, folder: str) -> None:
-        """Unpack an archive into a folder of the container."""
-        with _told(f"{archive.name} could not be put into {self.name}"), archive.open("rb") as file:
-            self._api.put_archive(self._number, folder, file)
 
     def get(self, path: str, archive: Path) -> None:
         """Pack a file or folder of the container into an archive."""
@@ -246,6 +243,11 @@ class Container:
 
     def remove(self) -> None:
         """Kill it if it runs and remove it with its disk; nothing happens where it is gone."""
+        self._remove()
+        if self._disk is not None:
+            self._disk.remove()
+
+    def _remove(self) -> None:
         ends = time.monotonic() + SETTLE_S
         while True:
             try:
@@ -313,6 +315,7 @@ def create(place: Place, plan: Plan, address: str | None = None) -> Container:
         # No swap on top: a database that swaps is another incident.
         limits |= {"mem_limit": allotment.memory_bytes, "memswap_limit": allotment.memory_bytes}
     binds = [f"{path}:{inside}:{mode}" for path, inside, mode in plan.binds]
+    disk = place.disks.make(plan.name) if plan.volumes else None
     with _told(f"container {plan.name} could not be created"):
         made = engine.testcontainers.create(
             plan.image.id,
@@ -326,13 +329,14 @@ def create(place: Place, plan: Plan, address: str | None = None) -> Container:
             networking_config={
                 place.network.name: engine.client.api.create_endpoint_config(ipv4_address=address, aliases=[plan.name])
             },
-            volumes=[*binds, *plan.volumes],
+            volumes=[*binds, *plan.volumes] if disk is None else binds,
+            mounts=[] if disk is None else [disk.volume(inside) for inside in plan.volumes],
             shm_size=SHARED_MEMORY_BYTES,
             log_config=LogConfig(type=LogConfig.types.JSON, config={"max-size": "10m"}),
             **limits,
             **plan.options,
         )
-    return Container(place=place, plan=plan, number=str(made.id), address=address)
+    return Container(place=place, plan=plan, number=str(made.id), address=address, disk=disk)
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from harness.stack.connect import addresses
 from harness.stack.docker import engine as engines
 from harness.stack.docker import images, network, recipes, service
 from harness.stack.docker.container import Place
+from harness.stack.docker.disks import Disks
 from harness.stack.docker.engine import Engine
 from harness.stack.docker.guard import guarded
 from harness.stack.docker.images import Image
@@ -72,9 +73,10 @@ class DockerStack(StartedStack):
             relational_image, document_image = _images(engine, topology)
             closing.enter_context(cores.process_held_to(split.load))
             folder = closing.enter_context(instances.make(accounts.for_servers()))
+            disks = Disks.chosen(folder.folder)
             closing.enter_context(guarded(labels, folder.folder))
             net = closing.enter_context(network.make(engine, labels))
-            place = Place(engine=engine, network=net, labels=labels, folder=folder.log)
+            place = Place(engine=engine, network=net, labels=labels, folder=folder.log, disks=disks)
             relational: DockerPostgres | None = None
             documents: DockerMongo | None = None
             if postgres is not None and relational_image is not None:
@@ -98,7 +100,12 @@ class DockerStack(StartedStack):
                     mongo, fixture, document_image, place, scale=scale, seed=seed, held=theirs, say=say
                 )
                 documents = closing.enter_context(set_up)
-            about = {"provider": "docker", "engine": engine.version(), "network": str(net.subnet)}
+            about = {
+                "provider": "docker",
+                "engine": engine.version(),
+                "network": str(net.subnet),
+                "disks": disks.where,
+            }
             stack = cls(postgres=relational, mongo=documents, load_cores=split.load, about=about)
             if topology.services:
                 image = images.build(engine.client, recipes.service(), lambda line: None)

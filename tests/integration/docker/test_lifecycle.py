@@ -20,7 +20,7 @@ import pytest
 
 from harness.errors import Exit, StackError
 from harness.model import Dataset, PostgresServer, Topology
-from harness.stack.docker import labels, sweep
+from harness.stack.docker import disks, labels, sweep
 from harness.stack.docker.images import Image
 from harness.stack.docker.stack import DockerStack
 from tests.integration.command import ROOT, Place, until
@@ -80,10 +80,21 @@ def stack_of(client: docker.DockerClient, address: str) -> str:
     raise AssertionError(f"no container is at {address}")
 
 
-@pytest.mark.parametrize("error", [None, ValueError, KeyboardInterrupt])
+@pytest.mark.parametrize(
+    ("error", "kept"),
+    [(None, disks.ENGINE), (None, disks.TMPDIR), (ValueError, disks.ENGINE), (KeyboardInterrupt, disks.TMPDIR)],
+)
 def test_nothing_is_left(
-    error: type[BaseException] | None, client: docker.DockerClient, dataset: Dataset, own_folder: Path
+    error: type[BaseException] | None,
+    kept: str,
+    client: docker.DockerClient,
+    dataset: Dataset,
+    own_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    if kept == disks.TMPDIR and os.geteuid() != 0:
+        pytest.skip("only root may have containers keep their data there")
+    monkeypatch.setenv(disks.VARIABLE, kept)
     volumes = {one["Name"] for one in client.api.volumes()["Volumes"] or []}
     children = psutil.Process().children()
     caught = None
@@ -97,6 +108,9 @@ def test_nothing_is_left(
                 m["Name"] for m in client.containers.get(f"{name}-postgres").attrs["Mounts"] if m["Type"] == "volume"
             }
             assert mine - volumes
+            assert stack.describe()["disks"] == kept
+            clusters = [path.parent for path in own_folder.rglob("PG_VERSION") if path.parent.name == "data"]
+            assert len(clusters) == (kept == disks.TMPDIR)
             if error is not None:
                 raise error
     except BaseException as raised:
