@@ -12,6 +12,7 @@ mongo_files.py  a dataset seeded once, kept as a mongod's files
 service.py    an instance of a service
 server.py     a server as the timeline acts upon it
 container.py  one container: create, start, how it died, remove
+disks.py      where containers keep their data
 network.py    a network of a stack's own
 engine.py     which engine, and whether it answers
 labels.py     whose a container is
