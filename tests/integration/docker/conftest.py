@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import docker
@@ -14,6 +15,7 @@ from docker.models.containers import Container
 
 from harness.model import Dataset, PostgresServer, Topology
 from harness.stack.docker import images, recipes
+from harness.stack.docker.disks import Disks
 from harness.stack.docker.images import Image
 from harness.stack.docker.stack import DockerStack
 from tests.integration.conftest import SCALE, SEED
@@ -46,12 +48,17 @@ def of_debian(client: docker.DockerClient) -> Image:
 
 
 @pytest.fixture
-def run(client: docker.DockerClient) -> Iterator[Run]:
-    """Start a container, or make one with ``begin=False``; removed after the test with its volumes."""
+def run(client: docker.DockerClient, tmp_path: Path) -> Iterator[Run]:
+    """Start a container, or make one with ``begin=False``; removed after the test with its volumes, which are where those of
+    a stack would be."""
     made: list[Container] = []
+    disks = Disks.chosen(tmp_path)
 
     def run(image: str, *command: str, begin: bool = True, **arguments: Any) -> Container:
-        made.append(client.containers.create(image, list(command), name=f"test-{secrets.token_hex(4)}", **arguments))
+        disk = disks.make("test")
+        declared = client.images.get(image).attrs["Config"]["Volumes"] or {}
+        name, mounts = f"test-{secrets.token_hex(4)}", [] if disk is None else [disk.volume(path) for path in declared]
+        made.append(client.containers.create(image, list(command), name=name, mounts=mounts, **arguments))
         if begin:
             made[-1].start()
         return made[-1]
