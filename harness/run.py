@@ -28,7 +28,7 @@ from harness.errors import RecordingError
 from harness.interruption import Interruption
 from harness.load.arrivals import Schedule, scaled, schedule
 from harness.load.plan import Plan
-from harness.load.processes import LoadProcesses, event_of_death
+from harness.load.processes import LoadProcesses
 from harness.model import Event, Incident, Step, Traffic
 from harness.model.timeline import stretched, words
 from harness.probes.probing import Probing, probing
@@ -230,9 +230,9 @@ class _Watch:
             self._events.append(Event(at_s=at_s, kind="server", text=died, fields={"state": "died"}))
             await asyncio.sleep(AFTERMATH_S)
             return Ending(status="broken", why=f"a server of the stack died at {at_s:.1f} s: {died}")
-        if how := self._load.dead():
-            self._events.append(event_of_death(how, at_s))
-            return Ending(status="broken", why=how)
+        if death := self._load.dead():
+            self._events.append(death.event(at_s))
+            return Ending(status="broken", why=death.text)
         if failure := self._sampling.failure() or self._conductor.failure():
             raise failure
         if at_s > ends_s + DONE_LIMIT_S:

@@ -15,7 +15,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from harness.clock import Origin
@@ -30,6 +30,22 @@ STOP_LIMIT_S = 5.0
 POLL_S = 0.05
 PLAN_NAME = "plan.json"
 MASTER_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Death:
+    """A process that ended although it should not have.
+
+    :param worker: its number; None: it was the master
+    :param text: which it was, and how it ended
+    """
+
+    worker: int | None
+    text: str
+
+    def event(self, at_s: float) -> Event:
+        """It as an event of the run."""
+        return Event(at_s=at_s, kind="worker", text=self.text, fields={"worker": self.worker, "state": "died"})
 
 
 class LoadProcesses:
@@ -98,8 +114,8 @@ class LoadProcesses:
         said = self._said("done")
         return all(number in said or worker.returncode is not None for number, worker in enumerate(self._workers))
 
-    def dead(self) -> str | None:
-        """Which process ended although it should not have, and how; None while all is well.
+    def dead(self) -> Death | None:
+        """Which process ended although it should not have; None while all is well.
 
         :raises RecordingError: a worker ended because it could not write
         """
@@ -111,9 +127,10 @@ class LoadProcesses:
                 raise RecordingError(
                     f"worker {number} cannot write to {self._folder}; free some space there, or choose another folder with --out"
                 )
-            return f"worker {number} (pid {worker.pid}) ended with {_how(worker.returncode)}"
+            return Death(worker=number, text=f"worker {number} (pid {worker.pid}) ended with {_how(worker.returncode)}")
         if self._master is not None and self._master.returncode is not None:
-            return f"Locust's master (pid {self._master.pid}) ended with {_how(self._master.returncode)}"
+            text = f"Locust's master (pid {self._master.pid}) ended with {_how(self._master.returncode)}"
+            return Death(worker=None, text=text)
         return None
 
     async def _start_all(self) -> None:
@@ -185,11 +202,11 @@ class LoadProcesses:
         """Whether all workers came to be ready; False if the master ended instead, as when another listens on its port."""
         deadline = asyncio.get_running_loop().time() + READY_LIMIT_S
         while len(self._said("ready")) < self._plan.workers:
-            if how := self.dead():
-                if "master" in how:
+            if death := self.dead():
+                if death.worker is None:
                     return False
-                last = self._tail(f"worker-{how.split()[1]}")
-                raise FlashcrowdError(f"{how} before it was ready; its last lines:\n{last}")
+                last = self._tail(f"worker-{death.worker}")
+                raise FlashcrowdError(f"{death.text} before it was ready; its last lines:\n{last}")
             if asyncio.get_running_loop().time() > deadline:
                 raise FlashcrowdError(
                     f"{len(self._said('ready'))} of {self._plan.workers} workers were ready after {READY_LIMIT_S:.0f} s; "
@@ -258,13 +275,6 @@ def _end_session(child: asyncio.subprocess.Process) -> None:
     if child.returncode is None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(child.pid, signal.SIGKILL)
-
-
-def event_of_death(how: str, at_s: float) -> Event:
-    """The event that records a process's untimely end."""
-    words = how.split()
-    number = int(words[1]) if words[0] == "worker" else None
-    return Event(at_s=at_s, kind="worker", text=how, fields={"worker": number, "state": "died"})
 
 
 def _users_to_spawn(traffic: Traffic, workers: int) -> int:

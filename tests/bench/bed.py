@@ -149,8 +149,8 @@ class Bed:
             write_json(folder / layout.RUN, {"origin": asdict(origin)})
             load.go(origin)
             while not load.done():
-                if how := load.dead():
-                    raise NotMeasured(f"our run of {incident.name} broke: {how}")
+                if death := load.dead():
+                    raise NotMeasured(f"our run of {incident.name} broke: {death.text}")
                 if origin.at_s() > seconds + incident.drain_s + DONE_LIMIT_S:
                     raise NotMeasured(f"our run of {incident.name} was not over in time")
                 await asyncio.sleep(LOOK_AGAIN_S)
