@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import psutil
 import pytest
 
 from harness import catalog
+from harness.errors import FlashcrowdError
 from harness.load import processes
 from harness.load.plan import DSN_VARIABLE, Plan
 from harness.load.processes import LoadProcesses
@@ -36,10 +38,10 @@ def listener() -> Iterator[int]:
         yield somebody.getsockname()[1]
 
 
-def load_of(folder: Path) -> LoadProcesses:
+def load_of(folder: Path, incident_folder: Path = FOLDER) -> LoadProcesses:
     incident = catalog.load_folder(FOLDER)
     plan = Plan(
-        incident_folder=str(FOLDER),
+        incident_folder=str(incident_folder),
         variant="before",
         run_folder=str(folder),
         seed=1,
@@ -79,6 +81,19 @@ async def test_where_the_port_is_taken_all_begin_anew_at_another(
         assert len(load.pids) == 2
         assert len(children() - before) == 3, "a master and two workers, of the second start"
         assert load.dead() is None
+    assert children() <= before
+
+
+async def test_a_worker_that_ends_before_it_is_ready_is_named_with_what_it_said(tmp_path: Path) -> None:
+    before, broken, run = children(), tmp_path / "broken", tmp_path / "run"
+    shutil.copytree(FOLDER, broken)
+    users = (broken / "users.py").read_text()
+    ends = "import os, sys\nif os.environ['FLASHCROWD_WORKER'] == '1':\n    sys.exit('no more of this')\n"
+    (broken / "users.py").write_text(ends + users)
+    run.mkdir()
+    with pytest.raises(FlashcrowdError, match=r"(?s)worker 1 .* before it was ready; .*no more of this"):
+        async with load_of(run, broken):
+            pass
     assert children() <= before
 
 
