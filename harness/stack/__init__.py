@@ -6,7 +6,7 @@ connect.py    the addresses of a stack, for the load and for people
 embedded/     servers as child processes; docker/: in containers; external/: one's own
 postgres/     what is the same wherever a PostgreSQL runs; mongo/, services/: the same of these
 recipe.py     what seeded data is made of; cache.py: the copies that are kept by it
-cores.py      which cores the servers and which the load get
+cores.py      which cores the servers and which the load get; shares.py: of a topology's servers, which
 processes.py  which processes belong to a data folder; family.py: a server's processes as one
 logs.py       what a server logged since a mark
 """

@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness.errors import StackError
+from harness.model import Topology
 from harness.stack.connect import addresses
 from harness.stack.mongo.members import ReplicaSet
+from harness.stack.mongo.options import check_parameters
 from harness.stack.postgres.endpoint import Endpoint
+from harness.stack.postgres.settings import check_settings
 from harness.stack.services.instances import ServiceSet
 from harness.stack.services.service import ServiceEndpoint, StackEvent
 from harness.stack.stack import Server
@@ -150,3 +153,15 @@ class StartedStack:
     def _databases(self) -> dict[str, Database]:
         both: dict[str, Database | None] = {"postgres": self._postgres, "mongo": self._mongo}
         return {name: database for name, database in both.items() if database is not None}
+
+
+def check_settings_of(topology: Topology) -> None:
+    """Refuse what the harness needs for itself, before anything is started.
+
+    :raises DefinitionError: a setting or a parameter is
+    """
+    if topology.postgres is not None:
+        check_settings(topology.postgres.settings)
+        check_settings(topology.postgres.replica_settings, field="replica_settings")
+    if topology.mongo is not None:
+        check_parameters(topology.mongo)

@@ -33,10 +33,9 @@ from harness.stack.docker.mongo import DockerMongo
 from harness.stack.docker.postgres import DockerPostgres
 from harness.stack.embedded import account as accounts
 from harness.stack.embedded import instance as instances
-from harness.stack.mongo.options import check_parameters
-from harness.stack.postgres.settings import check_settings
-from harness.stack.services.instances import ServiceSet, cores_asked
-from harness.stack.started import StartedStack
+from harness.stack.services.instances import ServiceSet
+from harness.stack.shares import Shares
+from harness.stack.started import StartedStack, check_settings_of
 
 
 class DockerStack(StartedStack):
@@ -55,23 +54,14 @@ class DockerStack(StartedStack):
         :raises StackError: a server did not come up
         """
         postgres, mongo = topology.postgres, topology.mongo
-        asked: list[float] = []
-        if postgres is not None:
-            check_settings(postgres.settings)
-            check_settings(postgres.replica_settings, field="replica_settings")
-            asked += [postgres.cpus, *[postgres.cpus_of_a_replica] * postgres.replicas]
-        if mongo is not None:
-            check_parameters(mongo)
+        check_settings_of(topology)
         fixture = datasets.load(dataset, topology)
-        members = [] if mongo is None else [mongo.cpus] * mongo.members
-        databases = len(asked) + len(members)
-        wanted = [*asked, *members, *cores_asked(topology.services)]
-        split = cores.split(wanted, cores.own_cores(), quotas=True)
+        shares = Shares.of(topology, cores.own_cores(), quotas=True)
         labels = Labels(stack=f"flashcrowd-{secrets.token_hex(4)}")
         with ExitStack() as closing:
             engine = closing.enter_context(engines.connect())
             relational_image, document_image = _images(engine, topology)
-            closing.enter_context(cores.process_held_to(split.load))
+            closing.enter_context(cores.process_held_to(shares.load))
             folder = closing.enter_context(instances.make(accounts.for_servers()))
             disks = Disks.chosen(folder.folder)
             closing.enter_context(guarded(labels, folder.folder))
@@ -80,8 +70,6 @@ class DockerStack(StartedStack):
             relational: DockerPostgres | None = None
             documents: DockerMongo | None = None
             if postgres is not None and relational_image is not None:
-                held = split.servers[: len(asked)]
-                beside = split.servers[len(held) :]
                 up = DockerPostgres.up(
                     postgres,
                     fixture,
@@ -89,15 +77,14 @@ class DockerStack(StartedStack):
                     place,
                     scale=scale,
                     seed=seed,
-                    held=held,
-                    beside=beside,
+                    held=shares.postgres,
+                    beside=shares.beside_postgres,
                     say=say,
                 )
                 relational = closing.enter_context(up)
             if mongo is not None and document_image is not None:
-                theirs = split.servers[len(asked) : databases]
                 set_up = DockerMongo.up(
-                    mongo, fixture, document_image, place, scale=scale, seed=seed, held=theirs, say=say
+                    mongo, fixture, document_image, place, scale=scale, seed=seed, held=shares.mongo, say=say
                 )
                 documents = closing.enter_context(set_up)
             about = {
@@ -106,12 +93,11 @@ class DockerStack(StartedStack):
                 "network": str(net.subnet),
                 "disks": disks.where,
             }
-            stack = cls(postgres=relational, mongo=documents, load_cores=split.load, about=about)
+            stack = cls(postgres=relational, mongo=documents, load_cores=shares.load, about=about)
             if topology.services:
                 image = images.build(engine.client, recipes.service(), lambda line: None)
                 where = partial(service.place, image=image, where=place)
-                held = split.servers[databases:]
-                serving = ServiceSet.up(topology.services, where, addresses(stack), held=held, say=say)
+                serving = ServiceSet.up(topology.services, where, addresses(stack), held=shares.services, say=say)
                 stack._services = closing.enter_context(serving)
             yield stack
 

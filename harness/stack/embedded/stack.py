@@ -21,10 +21,9 @@ from harness.stack.embedded import service
 from harness.stack.embedded.mongo import EmbeddedMongo
 from harness.stack.embedded.postgres import EmbeddedPostgres
 from harness.stack.embedded.sweep import sweep
-from harness.stack.mongo.options import check_parameters
-from harness.stack.postgres.settings import check_settings
-from harness.stack.services.instances import ServiceSet, cores_asked
-from harness.stack.started import StartedStack
+from harness.stack.services.instances import ServiceSet
+from harness.stack.shares import Shares
+from harness.stack.started import StartedStack, check_settings_of
 
 
 class EmbeddedStack(StartedStack):
@@ -43,34 +42,24 @@ class EmbeddedStack(StartedStack):
         :raises StackError: a server did not come up
         """
         postgres, mongo = topology.postgres, topology.mongo
-        if postgres is not None:
-            check_settings(postgres.settings)
-            check_settings(postgres.replica_settings, field="replica_settings")
-        if mongo is not None:
-            check_parameters(mongo)
+        check_settings_of(topology)
         fixture = datasets.load(dataset, topology)
         for line in sweep():
             say(line)
-        wanted = [] if postgres is None else [postgres.cpus, *[postgres.cpus_of_a_replica] * postgres.replicas]
-        members = [] if mongo is None else [mongo.cpus] * mongo.members
-        databases = len(wanted) + len(members)
-        split = cores.split([*wanted, *members, *cores_asked(topology.services)], cores.own_cores())
+        shares = Shares.of(topology, cores.own_cores())
         with ExitStack() as closing:
-            closing.enter_context(cores.process_held_to(split.load))
+            closing.enter_context(cores.process_held_to(shares.load))
             relational: EmbeddedPostgres | None = None
             documents: EmbeddedMongo | None = None
             if postgres is not None:
-                held = split.servers[: len(wanted)]
-                beside = split.servers[len(held) :]
+                held, beside = shares.postgres, shares.beside_postgres
                 up = EmbeddedPostgres.up(postgres, fixture, scale=scale, seed=seed, held=held, beside=beside, say=say)
                 relational = closing.enter_context(up)
             if mongo is not None:
-                theirs = split.servers[len(wanted) : databases]
-                set_up = EmbeddedMongo.up(mongo, fixture, scale=scale, seed=seed, held=theirs, say=say)
+                set_up = EmbeddedMongo.up(mongo, fixture, scale=scale, seed=seed, held=shares.mongo, say=say)
                 documents = closing.enter_context(set_up)
             about = {"provider": "embedded"}
-            stack = cls(postgres=relational, mongo=documents, load_cores=split.load, about=about)
-            held = split.servers[databases:]
-            serving = ServiceSet.up(topology.services, service.place, addresses(stack), held=held, say=say)
+            stack = cls(postgres=relational, mongo=documents, load_cores=shares.load, about=about)
+            serving = ServiceSet.up(topology.services, service.place, addresses(stack), held=shares.services, say=say)
             stack._services = closing.enter_context(serving)
             yield stack
