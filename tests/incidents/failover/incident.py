@@ -10,9 +10,9 @@ INCIDENT = replace(
     name="failover",
     title="The primary dies",
     story="Saves wait until another member is elected.",
-    traffic=Traffic(phases=(Constant(name="steady", at_s=0, for_s=5, per_s=30),), mix={"save_progress": 1}),
+    traffic=Traffic(phases=(Constant(name="steady", at_s=0, for_s=4, per_s=30),), mix={"save_progress": 1}),
     variants=(Variant(name="before", story="As it was.", expect=Expect.SYMPTOMS),),
-    timeline=(Step(at_s=1, for_s=2.5, action=Kill(server="mongo-primary")),),
+    timeline=(Step(at_s=0.7, for_s=2.5, action=Kill(server="mongo-primary")),),
     symptoms=(
         Symptom(name="saves wait", criterion="max(save_progress) > 400ms", said="nothing could be saved for a while"),
         Symptom(name="a member is away", criterion="max(mongo.down) >= 1", said="the primary was gone"),

@@ -28,7 +28,7 @@ ENDS_S = 3.0
 
 @pytest.fixture
 def dsn(place: Place) -> Iterator[str]:
-    """A seeded server from `flashcrowd up`."""
+    """A seeded server from `flashcrowd up`; of each test's own, as there are only so many items to craft from."""
     command = place.begin("up", "small-burst", "--scale", "0.02")
     yield command.await_text(r"FLASHCROWD_DSN=(\S+)")[1]
     command.process.terminate()
@@ -51,8 +51,8 @@ def operations(statistics: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 @pytest.mark.parametrize(
     ("variant", "processes", "for_s"),
-    [("after", 1, 6), ("before", 1, 6), ("after", 2, 10)],
-    ids=["fixed", "with deadlocks", "two processes"],
+    [("before", 1, 6), ("after", 2, 8)],
+    ids=["with deadlocks", "two processes"],
 )
 def test_headless(place: Place, dsn: str, variant: str, processes: int, for_s: int) -> None:
     had, _ = crafts(dsn)
@@ -120,5 +120,5 @@ def test_its_web_page(place: Place, dsn: str) -> None:
         assert ask("/stop", now="yes")["success"] is True
         until(lambda: ask("/stats/requests")["state"] == "stopped", "the stop")
     command.process.terminate()
-    command.end()
+    assert command.end() == 0, "no request has failed"
     assert "Traceback" not in command.printed, command.printed
