@@ -30,6 +30,7 @@ SETTLED_S = 60.0
 ANSWER_S = 60.0
 _LOOK_AGAIN_S = 0.02
 _ONE_CALL_S = 5.0
+_LOOK_AT_LEAST_S = 0.5
 
 Document = Mapping[str, Any]
 Client = MongoClient[Mapping[str, Any]]
@@ -70,15 +71,18 @@ def adopt(hosts: Sequence[str], check: Check, **login: Any) -> None:
         for host, client in zip(hosts, clients, strict=True):
             _await_answer(host, client, check)
         first = clients[0]
-        try:
+
+        def told() -> bool:
             config = _config(first)
             config["members"] = [_member(number, host) for number, host in enumerate(hosts)]
             config["settings"] = {**config["settings"], **SETTINGS}
             config["version"] += 1
             # Forced: none of those whom the old one names could agree to it.
             first.admin.command("replSetReconfig", config, force=True)
-        except PyMongoError as error:
-            raise StackError(f"the replica set could not be told its members {', '.join(hosts)}: {error}") from error
+            return True
+
+        # Refused while it has not read yet what set its files are of, which is a moment after it answers.
+        _await(f"{hosts[0]} to be told its members {', '.join(hosts)}", told, check)
         _await("the first member to become the primary", lambda: _is_primary(first) or _stepped_up(first), check)
         _await_whole(clients, check)
 
@@ -97,7 +101,8 @@ def answers(host: str, check: Check, **login: Any) -> None:
 
     :raises StackError: it does not
     """
-    with _clients([host], login) as (client,):
+    # Whoever got its port in its place may never answer: between two looks it is asked whether it died of that.
+    with _clients([host], {"serverSelectionTimeoutMS": int(_LOOK_AT_LEAST_S * 1000), **login}) as (client,):
         _await_answer(host, client, check)
 
 

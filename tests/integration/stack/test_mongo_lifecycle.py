@@ -7,10 +7,13 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -37,6 +40,7 @@ pytestmark = [pytest.mark.server, pytest.mark.usefixtures("place", "cache")]
 Left = Callable[[], list[Path]]
 PLAYERS = Dataset(module="fixtures.players", version=1)
 SCALE = 0.001
+NOT_YET_INITIALIZED = 94
 
 
 @pytest.fixture(scope="module")
@@ -200,13 +204,14 @@ def test_a_failing_seed_leaves_nothing(instances_left: Left, tmp_path: Path) -> 
     assert instances_left() == []
 
 
-def test_empty_mongods_become_a_set() -> None:
-    """As a provider needs it that has no files to begin with."""
+@contextmanager
+def empty_mongods(count: int) -> Iterator[tuple[list[str], list[Mongod]]]:
+    """Mongods of a set that are told nothing yet, and where they are."""
     account = accounts.for_servers()
     program = programs.locate(account, (instances.base(),))
     with ExitStack() as closing:
         hosts, running = [], []
-        for _ in range(3):
+        for _ in range(count):
             instance = closing.enter_context(instances.make(account))
             instance.data.mkdir(mode=0o700)
             account.own(instance.data)
@@ -224,6 +229,38 @@ def test_empty_mongods_become_a_set() -> None:
             )
             closing.callback(mongod.kill)
             running.append(mongod)
+        yield hosts, running
+
+
+def test_one_that_does_not_know_its_set_yet_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it is for a moment after it has begun to answer."""
+    read, refused = replica_set._config, threading.Event()
+
+    def config(client: replica_set.Client) -> dict[str, Any]:
+        try:
+            return read(client)
+        except OperationFailure as error:
+            assert error.code == NOT_YET_INITIALIZED
+            refused.set()
+            raise
+
+    monkeypatch.setattr(replica_set, "_config", config)
+    with empty_mongods(1) as (hosts, (mongod,)), ThreadPoolExecutor() as pool:
+        adopted = pool.submit(replica_set.adopt, hosts, mongod.check_coming_up)
+        assert refused.wait(60)
+        members = [{"_id": 0, "host": hosts[0]}]
+        with replica_set.direct(hosts[0]) as client:
+            client.admin.command(
+                "replSetInitiate", {"_id": replica_set.NAME, "members": members, "settings": replica_set.SETTINGS}
+            )
+        adopted.result()
+        with replica_set.direct(hosts[0]) as client:
+            assert client.admin.command("hello")["isWritablePrimary"]
+
+
+def test_empty_mongods_become_a_set() -> None:
+    """As a provider needs it that has no files to begin with."""
+    with empty_mongods(3) as (hosts, running):
 
         def check() -> None:
             for mongod in running:
