@@ -51,5 +51,5 @@ def test_every_series_with_unit_and_meaning() -> None:
 def test_what_is_done_to_the_servers_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(OWN_FOLDER, str(Path(__file__).parents[2] / "incidents"))
     text = listed()
-    assert "at 3 s, for 2.5 s: kill postgres" in text
+    assert "at 2 s, for 2.5 s: kill postgres" in text
     assert "when max(postgres.blocked) > 0: create index crafts_by_collector on crafts" in text
