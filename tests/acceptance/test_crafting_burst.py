@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from harness.record.reader import Run
+from harness.stack.docker import disks
 from tests.browser.conftest import Opened
 from tests.integration.command import Command, Place, until
 from tests.integration.docker.containers import left
@@ -44,7 +45,10 @@ def command(provider: str, shared_place: Place, request: pytest.FixtureRequest) 
     shorter, image = [], {}
     if provider == "docker":
         shorter = ["--duration", "14s"]
-        image = {"FLASHCROWD_POSTGRES_IMAGE": request.getfixturevalue("offline")["postgres"].reference}
+        image = {
+            "FLASHCROWD_POSTGRES_IMAGE": request.getfixturevalue("offline")["postgres"].reference,
+            disks.VARIABLE: disks.ENGINE,  # as users have it; other tests keep it in memory
+        }
     variants = ["--variant", "before", "--variant", "after"]
     out = ["--out", str(shared_place.out / provider)]
     command = shared_place.begin("run", "crafting-burst", "--stack", provider, *variants, *shorter, *out, **image)
