@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import logging
 import os
 import resource
 import sys
@@ -257,10 +258,7 @@ class Engine:
             if self._finished and not self._done_said:
                 self._flush()
                 self._done_said = True
-                tally = self._crowd.tally
-                self._say(
-                    "done", {"scheduled": self._scheduled, "begun": tally.begun, "cap_reached": tally.cap_reached}
-                )
+                self._say_done()
 
     def _obey(self) -> None:
         while self._control is not None and self._control.commands:
@@ -316,6 +314,13 @@ class Engine:
             at_s = self._origin.at_s() if self._origin else 0.0
             fields = {"worker": self._worker, "state": state, **fields}
             self._events.append(Event(at_s=at_s, kind="worker", text=f"worker {self._worker} {state}", fields=fields))
+
+    def _say_done(self) -> None:
+        begun, cap_reached = self._crowd.tally.begun, self._crowd.tally.cap_reached
+        self._say("done", {"scheduled": self._scheduled, "begun": begun, "cap_reached": cap_reached})
+        if self._plan is None:  # Locust itself goes on until somebody stops it
+            counted = f"{begun} of {self._scheduled} arrivals" if self._traffic.is_open else f"{begun} requests"
+            logging.getLogger(__name__).info("the traffic is over: %s begun", counted)
 
     def _on_quit(self, **_: Any) -> None:
         self._end()

@@ -2,7 +2,8 @@
 
 Locust's own entry point takes one request at a time and costs more than a select; its fields are plain sums and
 dictionaries (locust 2.47, ``stats.StatsEntry.log``), which a batch can add to. Its response times are rounded to two
-digits, as Locust itself does; figures of a report never come from here.
+digits, as Locust itself does; figures of a report never come from here. What the end of the test cut off is left out, as
+Locust leaves out a request that it interrupts: it has not failed, and Locust ends with an error code where one has.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from harness.load.locust_side.recorder import Recorder
 from harness.load.locust_side.source import Use
+from harness.model import Outcome
 
 
 def feed(stats: RequestStats, rows: NDArray[Any], recorder: Recorder, uses: Mapping[str, Use]) -> None:
@@ -24,6 +26,8 @@ def feed(stats: RequestStats, rows: NDArray[Any], recorder: Recorder, uses: Mapp
 
     :param uses: what each operation works with; its database is Locust's type of request
     """
+    cut_off = [code for code, name in enumerate(recorder.outcomes.names) if name == Outcome.CUT_OFF]
+    rows = rows[~np.isin(rows["outcome"], cut_off)]
     for operation in np.unique(rows["operation"]):
         mine = rows[rows["operation"] == operation]
         name = recorder.operations.name(int(operation))

@@ -13,7 +13,7 @@ from harness.catalog import load_folder
 from harness.errors import Exit
 from harness.load.arrivals import schedule
 from harness.stack.mongo.members import ReplicaSet
-from tests.integration.command import INCIDENTS, Place
+from tests.integration.command import INCIDENTS, TRAFFIC_OVER, Place
 
 LOCUST = (str(Path(sys.executable).with_name("locust")),)
 USERS = ("-f", str(INCIDENTS / "saves" / "users.py"), "--headless", "--json")
@@ -21,8 +21,10 @@ USERS = ("-f", str(INCIDENTS / "saves" / "users.py"), "--headless", "--json")
 
 @pytest.mark.server
 def test_headless(mongo: ReplicaSet, place: Place) -> None:
-    arguments = (*USERS, "-u", "1", "-t", "5s")
+    arguments = (*USERS, "-u", "1")
     command = place.begin(*arguments, program=LOCUST, FLASHCROWD_MONGO=mongo.uri(), FLASHCROWD_VARIANT="after")
+    command.await_text(TRAFFIC_OVER)
+    command.process.terminate()
     assert command.end() == 0, command.printed
     told, _ = json.JSONDecoder().raw_decode(command.printed[command.printed.index("\n[\n") + 1 :])
     scheduled = schedule(load_folder(INCIDENTS / "saves").traffic, 1).counts()

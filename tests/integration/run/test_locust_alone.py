@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import urllib.error
 import urllib.parse
@@ -17,7 +18,8 @@ import pytest
 
 from harness.catalog import load_folder
 from harness.load.arrivals import schedule
-from tests.integration.command import INCIDENTS, Place, free_port, locust_processes, until
+from harness.model import Outcome
+from tests.integration.command import INCIDENTS, TRAFFIC_OVER, Place, free_port, locust_processes, until
 
 LOCUST = (str(Path(sys.executable).with_name("locust")),)
 USERS = ("-f", str(INCIDENTS / "small_burst" / "users.py"))
@@ -50,15 +52,15 @@ def operations(statistics: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    ("variant", "processes", "for_s"),
-    [("before", 1, 6), ("after", 2, 8)],
-    ids=["with deadlocks", "two processes"],
+    ("variant", "processes"), [("before", 1), ("after", 2)], ids=["with deadlocks", "two processes"]
 )
-def test_headless(place: Place, dsn: str, variant: str, processes: int, for_s: int) -> None:
+def test_headless(place: Place, dsn: str, variant: str, processes: int) -> None:
     had, _ = crafts(dsn)
-    arguments = (*USERS, "--headless", "-u", "2", "-r", "2", "-t", f"{for_s}s", "--json")
+    arguments = (*USERS, "--headless", "-u", "2", "-r", "2", "--json")
     arguments += locust_processes(processes) if processes > 1 else ()
     command = place.begin(*arguments, program=LOCUST, FLASHCROWD_DSN=dsn, FLASHCROWD_VARIANT=variant)
+    until(lambda: len(re.findall(TRAFFIC_OVER, command.printed)) == processes, "all traffic to be over")
+    command.process.terminate()
     code = command.end()
     assert "\n[\n" in command.printed, command.printed
     told, _ = json.JSONDecoder().raw_decode(command.printed[command.printed.index("\n[\n") + 1 :])
@@ -74,6 +76,19 @@ def test_headless(place: Place, dsn: str, variant: str, processes: int, for_s: i
         assert code == 1 and figures["craft"]["num_failures"] > 0, "Locust's own code for failed requests"
         assert "40P01" in command.printed
     assert "Traceback" not in command.printed
+
+
+def test_requests_that_its_end_cuts_off_have_not_failed(place: Place, dsn: str) -> None:
+    users = str(INCIDENTS / "one_statement" / "users.py")
+    arguments = ("-f", users, "--headless", "-u", "1", "--json")
+    command = place.begin(*arguments, program=LOCUST, FLASHCROWD_DSN=dsn, FLASHCROWD_VARIANT="sleepy")
+    command.await_text(r"ask +[1-9]")  # two hundred begin in a second, and forty end
+    command.process.terminate()
+    assert command.end() == 0, command.printed
+    told, _ = json.JSONDecoder().raw_decode(command.printed[command.printed.index("\n[\n") + 1 :])
+    (entry,) = operations(told).values()
+    assert entry["num_requests"] > 0 and entry["num_failures"] == 0, command.printed
+    assert Outcome.CUT_OFF not in command.printed
 
 
 def test_its_web_page(place: Place, dsn: str) -> None:

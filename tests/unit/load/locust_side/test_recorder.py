@@ -11,6 +11,7 @@ from harness.errors import RecordingError
 from harness.load.locust_side.recorder import KEPT_FAILURES, Codes, Recorder
 from harness.load.locust_side.source import Database, Use
 from harness.load.locust_side.statistics import feed
+from harness.model import Outcome
 from harness.record import format as layout
 from harness.record.reader import read_codes, read_rows
 from harness.record.tail import Tail
@@ -117,3 +118,20 @@ def test_locusts_statistics_are_what_locust_itself_would_count() -> None:
     assert {key: error.occurrences for key, error in ours.errors.items()} == {
         key: error.occurrences for key, error in theirs.errors.items()
     }
+
+
+def test_what_the_end_cut_off_has_not_failed_for_locust() -> None:
+    recorder = Recorder(None, worker=0)
+    recorder.origin = ORIGIN
+    fill(recorder)
+    stats = RequestStats()
+    feed(stats, recorder.flush(), recorder, USES)
+    requests, failures = stats.total.num_requests, stats.total.num_failures
+    cut_off = recorder.outcomes[Outcome.CUT_OFF]
+    recorder.add(recorder.operations["craft"], cut_off, 9, 1, 10**9, 10**9, 10**9, 2 * 10**9)
+    recorder.hand_over()
+    rows = recorder.flush()
+    feed(stats, rows, recorder, USES)
+    assert len(rows) == 1, "recorded, though not counted"
+    assert (stats.total.num_requests, stats.total.num_failures) == (requests, failures)
+    assert not [error for error in stats.errors.values() if error.error == Outcome.CUT_OFF]
