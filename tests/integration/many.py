@@ -21,16 +21,18 @@ from typing import Any
 
 import psutil
 
-from harness.model import Dataset, MongoReplicaSet, PostgresServer, Topology
+from harness.model import Dataset, MongoReplicaSet, PostgresServer, Service, Topology
 from harness.stack.embedded import shared_memory
 from harness.stack.processes import Identity
-from harness.stack.stack import Stack
+from harness.stack.stack import Role, Stack
 from tests.integration.command import PATIENCE_S, Place
 from tests.integration.conftest import SCALE, SEED
 
-#: What a process brings up, one after the other: every kind of server together, then one kind alone.
-ALL = Topology(postgres=PostgresServer(replicas=1), mongo=MongoReplicaSet(members=1))
-PRIMARY, MEMBER = Topology(postgres=PostgresServer()), Topology(postgres=None, mongo=ALL.mongo)
+#: What a process brings up, one after the other: every kind of server together, then one kind alone; a service before each.
+WORKER = Service(name="worker", command=("sleep", "600"), listens=False)
+ALL = Topology(postgres=PostgresServer(replicas=1), mongo=MongoReplicaSet(members=1), services=(WORKER,))
+PRIMARY = Topology(postgres=PostgresServer(), services=(WORKER,))
+MEMBER = Topology(postgres=None, mongo=ALL.mongo, services=(WORKER,))
 TOPOLOGIES = (ALL, PRIMARY, MEMBER, PRIMARY, MEMBER)
 DATASET = Dataset(module="tests.integration.stack.both", version=1)
 PROCESSES = 4
@@ -61,8 +63,7 @@ class Had:
 def of_twenty(place: Place, provider: str) -> list[Had]:
     """Bring twenty stacks up and down, some at a time, in processes that hold nothing open afterwards."""
     runner = (sys.executable, "-m", __name__)
-    cache = str(place.folder / "cache")
-    begun = [place.begin(provider, program=runner, FLASHCROWD_CACHE=cache) for _ in range(PROCESSES)]
+    begun = [place.begin(provider, program=runner) for _ in range(PROCESSES)]
     found: list[Had] = []
     for command in begun:
         assert command.end(LIMIT_S) == 0, command.printed
@@ -82,9 +83,9 @@ def left(place: Place, had: Sequence[Had]) -> list[str]:
     found += [f"port {one.laddr[1]}" for one in listening if one.laddr[1] in wanted and one.pid in {None, *ours}]
     found += [path for one in had for path in (*one.folders, *one.shared) if Path(path).exists()]
     found += [f"segment {number}" for number in _segments() & {number for one in had for number in one.segments}]
-    kept = {"cache", f"flashcrowd-{os.geteuid()}", *(command.printed_to.name for command in place.begun)}
+    kept = {f"flashcrowd-{os.geteuid()}", *(command.printed_to.name for command in place.begun)}
     found += [str(path) for path in place.folder.iterdir() if path.name not in kept]
-    found += [str(path) for path in place.folder.glob("flashcrowd-*/*") if path.name != "lock"]
+    found += [str(path) for path in place.folder.glob("flashcrowd-*/*") if path.name not in ("lock", "images.lock")]
     return [*found, *place.left()]
 
 
@@ -102,8 +103,10 @@ def _had(stack: Stack, provider: str) -> Had:
     members = () if stack.mongo is None else stack.mongo.members
     logs = [*(one.log_folder for one in endpoints), *(one.log_file for one in members)]
     if provider == "docker":
-        return Had(processes=processes, folders=[str(path) for path in logs if path], **_engines())
+        return Had(processes=processes, **_engines())
     instances = [path.parent for path in logs if path is not None]
+    services = [server.footprint() for server in stack.servers.values() if server.role is Role.SERVICE]
+    works = [Path(psutil.Process(footprint.pid).cwd()) for footprint in services if footprint]  # in its folder's data
     memory = [
         shared_memory.of_server(one.postmaster_pid, folder / "data")
         for one, folder in zip(endpoints, instances, strict=False)
@@ -112,7 +115,7 @@ def _had(stack: Stack, provider: str) -> Had:
     return Had(
         processes=processes,
         ports=[one.port for one in (*endpoints, *members)],
-        folders=[str(path) for path in instances],
+        folders=[str(path) for path in (*instances, *(path.parent for path in works))],
         shared=sorted({name for one in family for name in _shared(one.pid)}),
         segments=[one.segment[1] for one in memory if one.segment is not None],
     )
@@ -138,6 +141,7 @@ def _engines() -> dict[str, list[str]]:
     import docker  # which an embedded stack has no use for
 
     from harness.stack.docker import labels
+    from harness.stack.docker.node import LOG
 
     client = docker.from_env()
     try:
@@ -147,10 +151,17 @@ def _engines() -> dict[str, list[str]]:
             if (owner := labels.owner(one["Labels"])) is not None and owner.pid == os.getpid()
         ]
         networks = {net["NetworkID"] for one in mine for net in one["NetworkSettings"]["Networks"].values()}
-        volumes = {mount["Name"] for one in mine for mount in one["Mounts"] if mount["Type"] == "volume"}
+        mounts = [mount for one in mine for mount in one["Mounts"]]
+        volumes = {mount["Name"] for mount in mounts if mount["Type"] == "volume"}
+        logs = {mount["Source"] for mount in mounts if mount["Destination"] == LOG}
     finally:
         client.close()
-    return {"containers": [one["Id"] for one in mine], "networks": sorted(networks), "volumes": sorted(volumes)}
+    return {
+        "containers": [one["Id"] for one in mine],
+        "networks": sorted(networks),
+        "volumes": sorted(volumes),
+        "folders": sorted(logs),
+    }
 
 
 def _open() -> Counter[str]:

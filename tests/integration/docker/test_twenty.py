@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("named")]
 
 def test_twenty_stacks_leave_nothing(place: Place, client: docker.DockerClient) -> None:
     had = of_twenty(place, "docker")
-    assert len({number for one in had for number in one.containers}) == 28, "else nothing could be left"
+    assert len({number for one in had for number in one.containers}) == 48, "else nothing could be left"
     assert all(len(one.containers) == len(set(one.folders)) <= len(one.processes) for one in had)
     assert all(len(one.networks) == 1 and one.volumes for one in had)
     assert left(place, had) == []
