@@ -82,7 +82,7 @@ def _how_to_connect(running: Stack, mine: Standing, *, ours: bool) -> tuple[str,
     if not ours:
         note = "# passwords are not shown: they are those that you named"
         return (*connect.commands(running, password_file=None), note)
-    password_file = mine.keep(".pgpass", connect.password_lines(running))
+    password_file = None if running.postgres is None else mine.keep(".pgpass", connect.password_lines(running))
     environment = mine.keep(".env", connect.environment_lines(running))
     note = f"set -a; . {environment}; set +a  # the addresses with their passwords, which only you may read"
     return (*connect.commands(running, password_file=password_file), note)

@@ -8,6 +8,7 @@ node.py       one PostgreSQL
 session.py    sessions of its superuser
 mongo.py      the replica set of a stack
 member.py     one mongod
+mongo_login.py  the key and the password of a stack's replica set
 mongo_files.py  a dataset seeded once, kept as a mongod's files
 service.py    an instance of a service
 server.py     a server as the timeline acts upon it

@@ -12,6 +12,7 @@ from harness.model import MongoReplicaSet
 from harness.stack import cores
 from harness.stack.docker.container import Allotment, Container, Place, Plan
 from harness.stack.docker.images import Image
+from harness.stack.docker.mongo_login import KEY_VARIABLE, Login
 from harness.stack.docker.server import DockerServer
 from harness.stack.embedded.mongod import LOG as LOG_NAME
 from harness.stack.logs import Logs
@@ -23,12 +24,19 @@ from harness.stack.stack import Role
 PORT = 27017
 DATA = "/data/db"  # disk of the container's own, in every image
 LOG = "/flashcrowd/log"
+KEY = "/flashcrowd/key"
 SEEDED = "/flashcrowd/seeded"
 #: Flags in the folder of its log: put the seeded files in place before it starts; start it as a member.
 REFILL, IN_SET = ".refill", ".in-set"
 
 # As root, like the image's own entrypoint, which gives everything to the server's user.
 _SCRIPT = f"""
+# A key counts only if nobody but the server's user may read it; the folder is that user's until files of ours are put there.
+rm -f {KEY}
+(umask 077; printf %s "${KEY_VARIABLE}" > {KEY})
+chown --reference={DATA} {KEY}
+chmod 400 {KEY}
+unset {KEY_VARIABLE}
 if [ -e {LOG}/{REFILL} ]; then
     find {DATA} -mindepth 1 -delete
     cp -a --sparse=always {SEEDED}/. {DATA}/
@@ -44,9 +52,9 @@ exec docker-entrypoint.sh "$@"
 class DockerMember(DockerServer):
     """A member; made with its container, which is not started yet."""
 
-    def __init__(self, container: Container, allotment: Allotment, *, port: int = PORT) -> None:
+    def __init__(self, container: Container, allotment: Allotment, login: Login, *, port: int = PORT) -> None:
         super().__init__(container=container, role=Role.MEMBER, allotment=allotment, await_ready=self.await_answer)
-        self._port = port
+        self._port, self._login = port, login
         self.logs = Logs(container.log, LOG_NAME)
 
     @property
@@ -115,7 +123,7 @@ class DockerMember(DockerServer):
         self.down_on_purpose = True
         self.container.resume()
         with suppress(PyMongoError):  # one that does not answer is killed in the end
-            replica_set.release_failpoints(self.host)
+            replica_set.release_failpoints(self.host, **self._login.of_members())
         super().stop()
 
 
@@ -125,6 +133,7 @@ def plan_of(
     image: Image,
     place: Place,
     allotment: Allotment,
+    login: Login,
     seeded: Path | None,
     *,
     port: int = PORT,
@@ -143,8 +152,8 @@ def plan_of(
         name=name,
         image=image,
         entrypoint=["/bin/sh", "-euc", _SCRIPT, "member"],
-        command=["mongod", "--bind_ip_all", *chosen],
-        environment={"TZ": "UTC"},
+        command=["mongod", "--bind_ip_all", "--keyFile", KEY, *chosen],
+        environment={"TZ": "UTC", **login.environment()},
         allotment=allotment,
         binds=binds if seeded is None else [*binds, (seeded, SEEDED, "ro")],
         volumes=[DATA],

@@ -19,6 +19,7 @@ from harness.stack.cache import Say, copy_tree
 from harness.stack.docker.container import Allotment, Place, created
 from harness.stack.docker.images import Image
 from harness.stack.docker.member import DATA, IN_SET, PORT, DockerMember, plan_of
+from harness.stack.docker.mongo_login import Login
 from harness.stack.mongo import replica_set
 from harness.stack.mongo import seeding as mongo_seeding
 from harness.stack.recipe import MACHINE, Recipe
@@ -48,18 +49,26 @@ def put_into(target: Path, recipe: MongoRecipe, place: Place, allotment: Allotme
 def _build(data: Path, recipe: MongoRecipe, place: Place, allotment: Allotment, say: Say) -> None:
     say(f"seeding {recipe.fixture.module} into MongoDB at scale {recipe.scale:g} (kept for later runs)")
     asked = MongoReplicaSet(cache_bytes=mongo_seeding.CACHE_BYTES)
-    plan = plan_of("mongo-seed", asked, recipe.image, place, allotment, None, port=SEED_PORT)
+    login = Login()  # forgotten with the container: the files hold neither key nor user
+    plan = plan_of("mongo-seed", asked, recipe.image, place, allotment, login, None, port=SEED_PORT)
     with created(place, plan) as container, tempfile.TemporaryDirectory(dir=place.folder) as name:
-        member = DockerMember(container, allotment, port=SEED_PORT)
+        member = DockerMember(container, allotment, login, port=SEED_PORT)
         member.start()
         mongo_seeding.seed_mongod(
-            member.host, recipe.fixture, scale=recipe.scale, seed=recipe.seed, last_lines=container.last_lines
+            member.host,
+            recipe.fixture,
+            scale=recipe.scale,
+            seed=recipe.seed,
+            last_lines=container.last_lines,
+            **login.of_members(),
         )
         _stop(member)
         (container.log / IN_SET).touch()
         member.start()
         # A member that starts from these files looks for itself at this address first: it is refused there, at once.
-        replica_set.initiate([member.host], member.check_coming_up, known_as=[f"127.0.0.1:{SEED_PORT}"])
+        replica_set.initiate(
+            [member.host], member.check_coming_up, known_as=[f"127.0.0.1:{SEED_PORT}"], **login.of_members()
+        )
         _stop(member)
         archive = Path(name) / "files.tar"
         container.get(f"{DATA}/.", archive)

@@ -106,12 +106,13 @@ def answers(host: str, check: Check, **login: Any) -> None:
         _await_answer(host, client, check)
 
 
-def release_failpoints(host: str) -> None:
+def release_failpoints(host: str, **login: Any) -> None:
     """Turn off every failpoint of a mongod; nothing happens where it was started without them.
 
+    :param login: further arguments of PyMongo's client
     :raises PyMongoError: it does not answer
     """
-    with direct(host) as client:
+    with direct(host, **login) as client:
         found: dict[str, Any] = client.admin.command("getParameter", "*")
         for name, value in found.items():
             kind, _, failpoint = name.partition(".")

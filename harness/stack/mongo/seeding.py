@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from pymongo import WriteConcern
 from pymongo.errors import PyMongoError
@@ -18,14 +19,17 @@ DATABASE = "crowd"
 CACHE_BYTES = 512 * 1024**2
 
 
-def seed_mongod(host: str, fixture: Fixture, *, scale: float, seed: int, last_lines: Callable[[], str]) -> None:
+def seed_mongod(
+    host: str, fixture: Fixture, *, scale: float, seed: int, last_lines: Callable[[], str], **login: Any
+) -> None:
     """Seed a mongod that is no set's member yet, so that the oplog does not hold everything a second time.
 
     :param last_lines: what the server said last, for the error
+    :param login: further arguments of PyMongo's client
     :raises StackError: the dataset's seeding failed
     """
     try:
-        with replica_set.direct(host, socketTimeoutMS=None) as client:
+        with replica_set.direct(host, socketTimeoutMS=None, **login) as client:
             # Alone it acknowledges at once: what is built here counts only once it is stopped in order, copied and checksummed.
             database = client.get_database(DATABASE, write_concern=WriteConcern(w=1))
             fixture.seed_mongo(database, scale, seed)

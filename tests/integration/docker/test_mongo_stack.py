@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
+import asyncio
+import stat
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import docker
 import pytest
 from pymongo import MongoClient
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 
 from harness.clock import Origin
-from harness.model import Dataset, MongoReplicaSet, Sample, Topology
+from harness.model import (
+    CreateMongoIndex,
+    Dataset,
+    DropMongoIndex,
+    Failpoint,
+    MongoReplicaSet,
+    RunCommand,
+    Sample,
+    Topology,
+)
 from harness.probes.controlgroup import ControlGroup
 from harness.probes.mongo import mongo_probes
 from harness.probes.probe import FAILURES
 from harness.probes.probe_set import footprints
 from harness.probes.usage import UsageProbe
-from harness.stack.docker.member import DockerMember
+from harness.stack.docker.member import KEY, DockerMember
+from harness.stack.docker.mongo_login import KEY_VARIABLE
 from harness.stack.docker.stack import DockerStack
-from harness.stack.mongo import replica_set
 from harness.stack.mongo.members import Member, ReplicaSet
 from tests.integration.command import until
 from tests.integration.conftest import SCALE, SEED
 from tests.integration.probes.conftest import until as awaited
+from tests.integration.timeline.conftest import Actions
 
 pytestmark = pytest.mark.docker
 MEMORY_BYTES = 1024**3
@@ -78,6 +92,94 @@ def test_all_members_follow_and_hold_the_dataset(running: DockerStack, mongo: Re
         client[mongo.database].written.insert_one({"by": "a client of the whole set"})
 
 
+UNAUTHORIZED, AUTHENTICATION_FAILED = 13, 18
+
+
+def refused(address: str) -> set[int | None]:
+    """The codes of a member's refusals to whoever wants to read and to write there."""
+    codes = set()
+    for asked in ({"find": "players"}, {"insert": "players", "documents": [{}]}):
+        with (
+            MongoClient[dict[str, object]](address, directConnection=True) as client,
+            pytest.raises(OperationFailure) as told,
+        ):
+            client.crowd.command(asked)
+        codes.add(told.value.code)
+    return codes
+
+
+def test_nobody_gets_in_without_the_password_and_none_is_told(
+    running: DockerStack,
+    mongo: ReplicaSet,
+    client: docker.DockerClient,
+    capfd: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    assert mongo.password is not None
+    secrets = {mongo.password}
+    inside: list[tuple[int, str]] = []
+    told = [repr(running.describe()), repr(mongo)]
+    for member in mongo.members:
+        host = f"{member.host}:{member.port}"
+        assert refused(f"mongodb://{host}") == {UNAUTHORIZED}
+        for wrong in (f"{mongo.user}:guessed@{host}/?authSource=admin", f"__system:guessed@{host}/?authSource=local"):
+            assert refused(f"mongodb://{wrong}") == {AUTHENTICATION_FAILED}
+        server = running.servers[member.name]
+        assert isinstance(server, DockerMember) and server.container.main is not None
+        found = next(
+            client.api.inspect_container(one["Id"])
+            for one in client.api.containers()
+            if any(str(server.container.log) == mount["Source"] for mount in one["Mounts"])
+        )
+        told += [repr(found["Config"]["Cmd"]), repr(found["Config"]["Entrypoint"]), repr(found["Config"]["Labels"])]
+        secrets.add(next(one.partition("=")[2] for one in found["Config"]["Env"] if one.startswith(KEY_VARIABLE)))
+        process = Path(f"/proc/{server.container.main.pid}")
+        told.append((process / "environ").read_text())
+        key = process / "root" / KEY.lstrip("/")
+        inside.append((stat.S_IMODE(key.stat().st_mode), key.read_text()))
+        assert key.stat().st_uid == process.stat().st_uid != 0
+        told += [path.read_text(errors="replace") for path in server.container.log.iterdir()]
+        told.append(client.api.logs(found["Id"]).decode())
+    (password, key_text) = (mongo.password, *(secrets - {mongo.password}))
+    assert inside == [(0o400, key_text)] * 3
+    running.save_logs(tmp_path)
+    told += [path.read_text(errors="replace") for path in tmp_path.iterdir()]
+    told += [*capfd.readouterr()]
+    told += [path.read_text(errors="replace") for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    assert not [text for text in told if password in text or key_text in text]
+
+
+def test_what_is_kept_of_a_seeding_has_neither_key_nor_user(running: DockerStack, mongo: ReplicaSet) -> None:
+    with MongoClient[dict[str, Any]](mongo.uri()) as client:
+        (user,) = client.admin.command("usersInfo")["users"]
+        assert (user["user"], user["roles"]) == (mongo.user, [{"role": "root", "db": "admin"}])
+    players = Dataset(module="fixtures.players", version=1)
+    topology = Topology(postgres=None, mongo=MongoReplicaSet(members=1))
+    with DockerStack.up(topology, players, scale=SCALE, seed=SEED, say=lambda line: None) as other:
+        assert other.mongo is not None
+        assert other.mongo.password != mongo.password
+        # neither the one's password nor its network gets anybody into the other
+        stranger = replace(other.mongo, password=mongo.password)
+        assert refused(stranger.uri_of(stranger.members[0])) == {AUTHENTICATION_FAILED}
+
+
+async def test_what_the_timeline_asks_of_members_is_allowed(
+    running: DockerStack, mongo: ReplicaSet, tmp_path: Path
+) -> None:
+    actions = Actions(running, tmp_path)
+    for action in (
+        CreateMongoIndex(collection="players", name="new", keys={"alliance": 1}, write_concern={"w": 3}),
+        DropMongoIndex(collection="players", name="level_1_alliance_1", write_concern={"w": "majority"}),
+        Failpoint(name="hangAfterStartingIndexBuild", server="mongo-secondaries"),
+    ):
+        performing = actions.of(action)
+        await performing.act()
+        assert await performing.undo() is True
+    for command in ({"setParameter": 1, "logLevel": 0}, {"fsync": 1}, {"replSetStepDown": 1, "force": True}):
+        await actions.of(RunCommand(command=command, database="admin")).act()
+    await asyncio.to_thread(running.reset)
+
+
 def test_members_are_held_to_what_they_were_allotted(running: DockerStack) -> None:
     for server in running.servers.values():
         footprint = server.footprint()
@@ -94,7 +196,7 @@ def test_what_the_timeline_does_to_members_is_done_and_a_reset_undoes_it(
     with MongoClient[dict[str, object]](mongo.uri()) as client:
         client[mongo.database].players.drop_indexes()
         client[mongo.database].players.delete_many({"level": {"$gt": 5}})
-    with replica_set.direct(f"{second.host}:{second.port}") as client:
+    with MongoClient[dict[str, object]](mongo.uri_of(second)) as client:
         client.admin.command("configureFailPoint", "hangAfterStartingIndexBuild", mode="alwaysOn")
     servers = running.servers
     servers[third.name].pause()
@@ -114,7 +216,7 @@ def test_what_the_timeline_does_to_members_is_done_and_a_reset_undoes_it(
     running.reset()
     assert states(mongo) == ["PRIMARY", "SECONDARY", "SECONDARY"]
     for member in mongo.members:
-        with replica_set.direct(f"{member.host}:{member.port}") as client:
+        with MongoClient[dict[str, Any]](mongo.uri_of(member)) as client:
             database = client.get_database(mongo.database)
             assert "level_1_alliance_1" in database.players.index_information()
             assert database.players.count_documents({"level": {"$gt": 5}}) > 0
