@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -164,19 +165,23 @@ class Place:
 
     def measure(self, incident: str, *arguments: str, limit_s: float = 2 * PATIENCE_S, **environment: str) -> Command:
         """``flashcrowd run`` to its end, for tests of what a valid measurement is followed by: done again where :func:`crowded_out`."""
-        for left in reversed(range(MEASURED)):
+
+        def make() -> tuple[Command, Path]:
             command = self.begin_run(incident, *arguments, **environment)
             command.end(limit_s)
-            folder = self.experiment(incident)
-            if left == 0 or not crowded_out(folder):
-                break  # the last one is there to be looked at, whatever it is
-            shutil.rmtree(folder)
+            return command, self.experiment(incident)
+
+        command, _ = measured(make)
         return command
 
     def experiment(self, incident: str, out: Path | None = None) -> Path:
         """The one experiment's folder of an incident."""
-        (folder,) = [path for path in ((out or self.out) / incident).iterdir() if not path.is_symlink()]
-        return folder
+        root = (out or self.out) / incident
+        folders = [path for path in root.glob("*") if not path.is_symlink()]
+        assert len(folders) == 1, (
+            f"{len(folders)} experiments in {root}; printed: {[one.printed for one in self.begun]}"
+        )
+        return folders[0]
 
     def run_folder(self, incident: str, variant: str, out: Path | None = None) -> Path:
         """A run's folder, as soon as it is there."""
@@ -245,11 +250,39 @@ class Place:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def measured(
+    make: Callable[[], tuple[Command, Path]], disturbed: Callable[[Path], bool] | None = None
+) -> tuple[Command, Path]:
+    """Make an experiment, and make it again where others disturbed it; the last one, whatever it is.
+
+    :param make: gives the command, which has ended, and the experiment's folder
+    :param disturbed: :func:`crowded_out` unless another is given
+    """
+    for left in reversed(range(MEASURED)):
+        command, folder = make()
+        if left == 0 or not (disturbed or crowded_out)(folder):
+            break
+        shutil.rmtree(folder)
+    return command, folder
+
+
 def crowded_out(folder: Path) -> bool:
     """Whether an experiment is no measurement for the one reason that arrivals began late: other tests had the load's core."""
-    verdict = json.loads((folder / "verdict.json").read_text())
-    reasons = [why for variant in verdict["variants"].values() for why in variant["why_invalid"]]
+    reasons = [why for variant in _verdicts(folder) for why in variant["why_invalid"]]
     return bool(reasons) and all(why.startswith("arrivals began late") for why in reasons)
+
+
+def held_back(folder: Path) -> bool:
+    """Whether others used so much of a server's core that a criterion on its CPU might have had another answer; also where
+    :func:`crowded_out`."""
+    notes = [note for variant in _verdicts(folder) for note in variant["notes"]]
+    return crowded_out(folder) or any("might have been" in note for note in notes)
+
+
+def _verdicts(folder: Path) -> list[dict[str, Any]]:
+    """On each variant of an experiment; none where it did not get that far."""
+    path = folder / "verdict.json"
+    return list(json.loads(path.read_text())["variants"].values()) if path.exists() else []
 
 
 def rows_of(folder: Path) -> list[tuple[int, int, str, str, int, int]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import threading
 import time
@@ -18,7 +17,7 @@ import pytest
 
 from harness.errors import Exit
 from harness.probes.process import tree_of
-from tests.integration.command import MEASURED, Command, Place, ask, command_line, crowded_out, until
+from tests.integration.command import Command, Place, ask, command_line, measured, until
 from tests.integration.external.conftest import HOST, SECRET, OwnServer
 
 pytestmark = pytest.mark.server
@@ -42,19 +41,19 @@ def told_secret(place: Place) -> list[str]:
     return [str(path) for path in files if any(way in path.read_bytes() for way in ways)]
 
 
-def run(place: Place, incident: str, *arguments: str, again: int = MEASURED - 1) -> tuple[Command, Path]:
+def run(place: Place, incident: str, *arguments: str) -> tuple[Command, Path]:
     """Run an incident there, looking out for the password meanwhile; its experiment's folder."""
-    command = place.begin_run(incident, "--stack", "external", *arguments)
-    place.await_load(incident, "before", rows=20)
-    running = place.processes()
-    assert len(running) >= 3
-    assert not [process for process in running if "stilz" in " ".join(command_line(process))]
-    command.end()
-    folder = place.experiment(incident)
-    if again > 0 and crowded_out(folder):
-        shutil.rmtree(folder)
-        return run(place, incident, *arguments, again=again - 1)
-    return command, folder
+
+    def make() -> tuple[Command, Path]:
+        command = place.begin_run(incident, "--stack", "external", *arguments)
+        place.await_load(incident, "before", rows=20)
+        running = place.processes()
+        assert len(running) >= 3
+        assert not [process for process in running if "stilz" in " ".join(command_line(process))]
+        command.end()
+        return command, place.experiment(incident)
+
+    return measured(make)
 
 
 def test_an_incident_is_reproduced_and_its_fix_shown(own: OwnServer, place: Place) -> None:
