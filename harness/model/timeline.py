@@ -138,7 +138,7 @@ class RunSql:
 class RunCommand:
     """A MongoDB command, sent to members directly.
 
-    :param command: its name first, as in ``{"setParameter": 1, "slowOpSampleRate": 1.0}``
+    :param command: its name first, as in ``{"profile": 0, "slowms": 20}``
     :param database: None is the dataset's
     :param undo: a command that puts back what it changed, sent to the same members
     """

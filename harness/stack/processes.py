@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -16,12 +17,16 @@ from pathlib import Path
 
 import psutil
 
+from harness.errors import StackError
 from harness.stack.services.service import FOLDER_VARIABLE
 
 # The start is computed from the wall clock at boot, which corrections move a little; a number comes round far later.
 SAME_START_S = 1.5
 SERVICE_LOG = "service.log"  # in a folder's ``log``, which is then a service's
 LOOK_S = 0.05
+KILLED_S = (
+    10.0  # more than a process takes to end that was killed, unless the system holds it, as a disk that hangs does
+)
 PROGRAMS = ("postgres", "initdb", "postmaster", "pg_basebackup", "mongod")
 
 
@@ -79,6 +84,21 @@ def end(processes: Iterable[psutil.Process], *, number: int = signal.SIGKILL, li
         with suppress(psutil.NoSuchProcess):
             process.send_signal(number)  # psutil checks that the number is still that process's
     return not await_end(processes, limit_s)
+
+
+def reap(killed: subprocess.Popen[bytes], what: str) -> None:
+    """Wait for a child that was killed.
+
+    :param what: its name for people
+    :raises StackError: it does not end
+    """
+    try:
+        killed.wait(KILLED_S)
+    except subprocess.TimeoutExpired:
+        raise StackError(
+            f"{what}, process {killed.pid}, was killed and has not ended in {KILLED_S:g} s: the system holds it, as it does "
+            "while a disk hangs; `flashcrowd gc` removes what it leaves once it has"
+        ) from None
 
 
 def await_end(processes: Iterable[psutil.Process], limit_s: float) -> list[psutil.Process]:

@@ -18,6 +18,7 @@ from typing import Self
 import psutil
 
 from harness.errors import StackError
+from harness.stack import processes
 from harness.stack.cores import thread_held_to
 from harness.stack.embedded import port as ports
 from harness.stack.embedded.account import Account
@@ -30,7 +31,6 @@ LOG = "mongod.log"
 STDERR = "mongod.stderr"
 SHOWN_LINES = 12
 _SHOWN_CHARACTERS = 300
-_KILLED_S = 10.0
 _NET_ERROR = 48  # exit status of a mongod that cannot listen
 _LOOKED_AT = 300
 
@@ -134,10 +134,13 @@ class Mongod:
         return not self.lives()
 
     def kill(self) -> None:
-        """End it as a power cut does; nothing happens where it has ended."""
+        """End it as a power cut does; nothing happens where it has ended.
+
+        :raises StackError: it does not end
+        """
         if self.lives():
             self._process.kill()
-            self._process.wait(_KILLED_S)
+            processes.reap(self._process, "mongod")
 
     def signal(self, number: int) -> None:
         """Send it a signal.

@@ -36,7 +36,6 @@ from harness.stack.services.service import FOR_WANT_OF_MEMORY, ServiceEndpoint
 from harness.stack.stack import Footprint, Role
 
 STOP_S = 20.0
-KILLED_S = 10.0
 SHOWN_LINES = 12
 LIST_EVERY_S = 0.5  # where the kernel does not tell children, listing them takes milliseconds
 
@@ -207,7 +206,7 @@ class ServiceProcess(Child):
             return
         if self._process.poll() is None:
             family.kill(self._process.pid)
-            self._process.wait(KILLED_S)
+            processes.reap(self._process, self.name)
         processes.end(processes.of_data_folder(self._instance.data))
 
     def _running(self) -> subprocess.Popen[bytes]:

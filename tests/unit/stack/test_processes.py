@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from harness.errors import StackError
 from harness.stack import processes
 from harness.stack.processes import Identity
 
@@ -84,3 +86,15 @@ def test_only_server_programs_of_that_folder_are_found(tmp_path: Path) -> None:
         for process in started:
             process.kill()
             process.wait()
+
+
+def test_a_killed_child_that_the_system_holds_is_told(
+    child: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "KILLED_S", 0.05)
+    with pytest.raises(StackError, match=rf"^web-1, process {child.pid}, was killed and has not ended in 0.05 s"):
+        processes.reap(child, "web-1")  # nobody killed it, which looks the same
+    child.kill()
+    monkeypatch.undo()
+    processes.reap(child, "web-1")
+    assert child.returncode == -signal.SIGKILL
