@@ -31,6 +31,7 @@ from harness.load.plan import Plan
 from harness.load.processes import LoadProcesses
 from harness.model import Event, Incident, Step, Traffic
 from harness.model.timeline import stretched, words
+from harness.probes.core_times import may_run_on
 from harness.probes.probing import Probing, probing
 from harness.probes.sampler import Tick
 from harness.progress import Progress, moment
@@ -114,9 +115,9 @@ async def carry_out(
     events = EventWriter(folder)
     origin = Origin.after(0.0)
     try:
-        async with LoadProcesses(plan, traffic, addresses(stack), stack.load_cores) as load:
+        async with LoadProcesses(plan, traffic, addresses(stack), stack.load_cores, alone=load_alone(stack)) as load:
             origin = Origin.after(LEAD_S)
-            write_json(folder / layout.RUN, {**meta, "origin": asdict(origin)})
+            write_json(folder / layout.RUN, {**meta, "workers_preferred": load.preferred, "origin": asdict(origin)})
             _announce_phases(traffic, events)
             scene = Scene(
                 stack=stack,
@@ -285,12 +286,21 @@ def _describe(
         "rate": settings.rate,
         "interval_s": settings.interval_s,
         "workers": settings.workers,
+        "workers_preferred": None,
         "origin": None,
         "stack": stack.describe(),
         "machine": machine.machine(stack.load_cores),
         "versions": machine.versions(),
         "command": settings.command,
     }
+
+
+def load_alone(stack: Stack) -> bool:
+    """Whether the load has cores on which no server may run."""
+    load = stack.load_cores
+    processes = [found.pid for server in stack.servers.values() if (found := server.footprint()) is not None]
+    held = [may_run_on(pid) for pid in processes]
+    return load is not None and all(cores is not None and cores.isdisjoint(load) for cores in held)
 
 
 def _steps(incident: Incident, variant: str, settings: Settings) -> tuple[Step, ...]:

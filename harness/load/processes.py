@@ -20,6 +20,7 @@ from pathlib import Path
 
 from harness.clock import Origin
 from harness.errors import Exit, FlashcrowdError, RecordingError, StackError
+from harness.load import precedence
 from harness.load.plan import PLAN_VARIABLE, WORKER_VARIABLE, Plan
 from harness.model import Event, Traffic, Users
 from harness.record.format import LOGS
@@ -53,6 +54,7 @@ class LoadProcesses:
 
     :param addresses: environment variables that say where the servers are, which only the workers get
     :param cores: the cores that they may use; None leaves it to the system
+    :param alone: whether no server may run there, so that workers may go first (:mod:`harness.load.precedence`)
     """
 
     def __init__(
@@ -62,8 +64,12 @@ class LoadProcesses:
         addresses: Mapping[str, str],
         cores: Sequence[int] | None,
         users_class: str | None = None,
+        *,
+        alone: bool = False,
     ) -> None:
         self._plan = plan
+        self._alone = alone
+        self._preferred: list[bool] = []
         self._users = _users_to_spawn(traffic, plan.workers)
         self._addresses = dict(addresses)
         self._cores = cores
@@ -87,6 +93,11 @@ class LoadProcesses:
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         await self.end(at_once=kind is asyncio.CancelledError)
+
+    @property
+    def preferred(self) -> bool:
+        """Whether the system lets all workers go first on their cores."""
+        return bool(self._preferred) and all(self._preferred)
 
     @property
     def pids(self) -> list[int]:
@@ -147,6 +158,7 @@ class LoadProcesses:
                 raise StackError(f"Locust's master did not start; its last lines:\n{self._tail('master')}")
             await self.end(at_once=True)
             self._workers.clear()
+            self._preferred.clear()
             for worker in range(self._plan.workers):  # whoever's master they met, it was not ours
                 self._events_of(worker).unlink(missing_ok=True)
 
@@ -176,7 +188,9 @@ class LoadProcesses:
             WORKER_VARIABLE: str(number),
             **self._addresses,
         }
-        return await self._start(arguments, f"worker-{number}", environment)
+        worker = await self._start(arguments, f"worker-{number}", environment)
+        self._preferred.append(self._alone and precedence.prefer(worker.pid))
+        return worker
 
     async def _start(
         self, arguments: Sequence[str], name: str, environment: dict[str, str]

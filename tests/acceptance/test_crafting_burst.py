@@ -6,6 +6,7 @@ On child processes as ``make run`` does it, and in containers, where the same mu
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,13 @@ def test_both_variants_met_the_same_arrivals(folder: Path) -> None:
     assert first == second
     scheduled = Run(folder / "before").meta["scheduled"]
     assert len(first) == sum(scheduled.values()) > 1500
+
+
+def test_its_workers_go_first_where_the_system_allows_it(folder: Path) -> None:
+    meta = Run(folder / "before").meta
+    own = meta["stack"]["postgres"]["cores"]
+    alone = meta["machine"]["load_cores"] is not None and not set(meta["machine"]["load_cores"]) & set(own)
+    assert meta["workers_preferred"] is (alone and os.geteuid() == 0)
 
 
 def test_the_reports_of_a_real_run(folder: Path, browser: Browser) -> None:

@@ -20,7 +20,7 @@ from harness.model import Incident
 from harness.progress import Progress
 from harness.record import format as layout
 from harness.record.writer import write_json
-from harness.run import DONE_LIMIT_S, LEAD_S, carry_out
+from harness.run import DONE_LIMIT_S, LEAD_S, carry_out, load_alone
 from harness.settings import Settings
 from harness.stack.embedded import EmbeddedStack
 from tests.bench.row import NotMeasured
@@ -144,7 +144,8 @@ class Bed:
         )
         endpoint = postgres_of(self.stack)
         dsn = endpoint.dsn(user=endpoint.application_user)
-        async with LoadProcesses(plan, traffic, {DSN_VARIABLE: dsn}, self.stack.load_cores) as load:
+        cores, alone = self.stack.load_cores, load_alone(self.stack)
+        async with LoadProcesses(plan, traffic, {DSN_VARIABLE: dsn}, cores, alone=alone) as load:
             origin = Origin.after(LEAD_S)
             write_json(folder / layout.RUN, {"origin": asdict(origin)})
             load.go(origin)

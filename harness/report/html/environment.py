@@ -100,6 +100,11 @@ def _load_cores(meta: dict[str, Any]) -> str:
     return servers.pinned(_of("machine", "load_cores")(meta))
 
 
+def _preferred(meta: dict[str, Any]) -> str | None:
+    value = meta.get("workers_preferred")
+    return None if value is None else "yes" if value else "no"
+
+
 def _application(meta: dict[str, Any]) -> dict[str, Any] | None:
     """What it declares. What it leaves to its driver is left out, and so is what concerns a database that is not there."""
     declared = meta.get("application")
@@ -132,6 +137,7 @@ _FACTS: tuple[tuple[str, Callable[[dict[str, Any]], Any]], ...] = (
     ("Application", _application),
     (_STACK, _of("stack", "provider")),
     ("Cores of the load", _load_cores),
+    ("Workers go first there", _preferred),
     ("Machine's cores", _of("machine", "cores")),
     ("Machine's memory", _memory),
     ("System", _of("machine", "system")),

@@ -426,6 +426,7 @@ def _meta(variant: str, seconds: float, per_s: float, rows: Rows, hostile: bool)
             "python": "3.11.7",
             "load_cores": [0],
         },
+        "workers_preferred": True,
         "versions": {"flashcrowd": "0.1.0", "locust": "2.47.0", "asyncpg": "0.32.0"},
         "command": "flashcrowd run crafting-burst --variant before --variant after",
     }
