@@ -12,6 +12,7 @@ import pytest
 
 from harness.stack.embedded import EmbeddedStack
 from harness.stack.postgres.endpoint import Endpoint
+from tests.integration.command import until
 
 pytestmark = pytest.mark.server
 
@@ -93,19 +94,21 @@ def test_sessions_in_the_middle_of_something_are_ended(stack: EmbeddedStack, pos
     in_transaction = psycopg.connect(postgres.dsn())
     in_transaction.execute("UPDATE collections SET burned = 9")
     failed: list[psycopg.Error] = []
-    begun = threading.Event()
 
     def wait_behind() -> None:
         with psycopg.connect(postgres.dsn()) as connection:
-            begun.set()
             try:
                 connection.execute("UPDATE collections SET burned = 10")  # behind the other's lock
             except psycopg.Error as error:
                 failed.append(error)
 
+    def waits() -> bool:
+        row = idle.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'").fetchone()
+        return row == (1,)
+
     waiting = threading.Thread(target=wait_behind)
     waiting.start()
-    assert begun.wait(30)
+    until(waits, "the second to wait for the first")
     stack.reset()
     waiting.join(30)
     assert [error.sqlstate for error in failed] == ["57P01"]

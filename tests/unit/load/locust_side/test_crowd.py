@@ -109,6 +109,19 @@ async def test_time_limit_is_an_outcome() -> None:
     assert set(outcomes(await carry(crowd, recorder, hangs), recorder)) == {"time_limit"}
 
 
+async def test_what_swallows_its_time_limit_and_ends_later_has_not_kept_it() -> None:
+    crowd, recorder, _ = make(application=Application(pool_size=200, time_limit_s=0.02))
+
+    async def stubborn(db: Any, arrival: Arrival) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+        await asyncio.sleep(0.01)
+
+    rows = await carry(crowd, recorder, stubborn)
+    assert set(outcomes(rows, recorder)) == {"time_limit"}
+    assert (rows["finished"] - rows["started"] >= 30_000_000).all(), "when it ended, not when it should have"
+
+
 async def test_what_is_in_flight_at_the_end_is_cut_off_and_recorded() -> None:
     crowd, recorder, driver = make(application=Application(pool_size=3))
 
