@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from pymongo.errors import PyMongoError
 
@@ -77,6 +78,15 @@ class DockerMember(DockerServer):
             cpus=self.allotment.cpus,
             log_file=self.log_file,
         )
+
+    def described(self) -> dict[str, Any]:
+        """What it was given, for run.json."""
+        return {
+            "name": self.name,
+            "cpus": self.allotment.cpus,
+            "memory_bytes": self.allotment.memory_bytes,
+            "cores": None if self.allotment.cores is None else list(self.allotment.cores),
+        }
 
     def launch(self) -> None:
         """Start it on a new copy of the seeded files, as a member; ends it before.

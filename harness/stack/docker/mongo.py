@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from harness.dataset import Fixture
 from harness.model import MongoReplicaSet
@@ -23,16 +23,13 @@ from harness.stack.docker.images import Image
 from harness.stack.docker.member import DockerMember, plan_of
 from harness.stack.docker.mongo_login import Login
 from harness.stack.mongo import replica_set
+from harness.stack.mongo.member_set import MemberSet
 from harness.stack.mongo.members import ReplicaSet
-from harness.stack.mongo.options import PARAMETERS
 from harness.stack.mongo.seeding import DATABASE
 
 
-class DockerMongo:
-    """A running replica set; made by :meth:`up`.
-
-    :ivar members: each as the timeline acts upon it, the first was the primary when the set came up
-    """
+class DockerMongo(MemberSet[DockerMember]):
+    """A running replica set; made by :meth:`up`."""
 
     def __init__(
         self,
@@ -43,9 +40,7 @@ class DockerMongo:
         version: str,
         notes: Sequence[str],
     ) -> None:
-        self.members = tuple(members)
-        self._asked, self._image, self._login = asked, image, login
-        self.replica_set = ReplicaSet(
+        where = ReplicaSet(
             name=replica_set.NAME,
             members=tuple(member.member for member in members),
             database=DATABASE,
@@ -55,6 +50,8 @@ class DockerMongo:
             options=(("authSource", mongo_login.USERS),),
             notes=tuple(notes),
         )
+        super().__init__(members, where, asked, {"image": image.described()})
+        self._login = login
 
     @classmethod
     @contextmanager
@@ -102,35 +99,6 @@ class DockerMongo:
         :raises StackError: a member does not come up
         """
         _start(self.members, self._login)
-
-    def check_alive(self) -> str | None:
-        """None while all members live that are not down on purpose, else how one died."""
-        return next((died for member in self.members if (died := member.how_it_died()) is not None), None)
-
-    def save_logs(self, folder: Path) -> None:
-        """Copy what the members logged since the last reset into ``folder``, which is made where it is missing."""
-        for member in self.members:
-            member.logs.save(folder, name=f"{member.name}.log")
-
-    def describe(self) -> dict[str, Any]:
-        """The object ``stack.mongo`` of run.json."""
-        return {
-            "version": self.replica_set.version,
-            "image": self._image.described(),
-            "members": [
-                {
-                    "name": member.name,
-                    "cpus": member.allotment.cpus,
-                    "memory_bytes": member.allotment.memory_bytes,
-                    "cores": None if member.allotment.cores is None else list(member.allotment.cores),
-                }
-                for member in self.members
-            ],
-            "cache_bytes": self._asked.cache_bytes,
-            "parameters": {**PARAMETERS, **self._asked.parameters},
-            "failpoints": self._asked.failpoints,
-            "notes": list(self.replica_set.notes),
-        }
 
 
 def _start(members: Sequence[DockerMember], login: Login) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pymongo.errors import PyMongoError
 
@@ -23,6 +24,7 @@ from harness.stack.embedded.mongod import LOG, AddressInUse, Mongod
 from harness.stack.embedded.mongod_program import MongodProgram
 from harness.stack.logs import Logs
 from harness.stack.mongo import replica_set
+from harness.stack.mongo.members import Member
 from harness.stack.stack import Role
 
 PORTS_TRIED = 5
@@ -72,7 +74,17 @@ class EmbeddedMember(Child):
         """Its log, one JSON object a line."""
         return self._instance.log / LOG
 
+    @property
+    def member(self) -> Member:
+        """Where it is and what it was given."""
+        return Member(name=self.name, host=ports.HOST, port=self.port, cpus=self.held.cpus, log_file=self.log_file)
+
     # --- as the set needs it
+
+    def described(self) -> dict[str, Any]:
+        """What it was given, for run.json."""
+        cores = None if self.held.cores is None else list(self.held.cores)
+        return {"name": self.name, "cpus": self.held.cpus, "cores": cores}
 
     def fill(self, seeded: Path) -> None:
         """Kill it and give it a copy of the seeded files; its cores are those that it was given at first, its log is new."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from harness.dataset import Fixture
 from harness.model import MongoReplicaSet
@@ -23,22 +23,18 @@ from harness.stack.embedded import account as accounts
 from harness.stack.embedded import instance as instances
 from harness.stack.embedded import mongo_template
 from harness.stack.embedded import mongod_program as programs
-from harness.stack.embedded import port as ports
 from harness.stack.embedded.member import EmbeddedMember, How
 from harness.stack.mongo import replica_set
-from harness.stack.mongo.members import Member, ReplicaSet
-from harness.stack.mongo.options import PARAMETERS, asked_parameters
+from harness.stack.mongo.member_set import MemberSet
+from harness.stack.mongo.members import ReplicaSet
+from harness.stack.mongo.options import asked_parameters
 from harness.stack.mongo.seeding import DATABASE
 
 SEEDED = "seeded"  # beside the first member's files: what every member is put back to
 
 
-class EmbeddedMongo:
-    """A running replica set; made by :meth:`up`.
-
-    :ivar replica_set: where its members are, at the database that the dataset was seeded into
-    :ivar members: each as the timeline acts upon it, the first was the primary when the set came up
-    """
+class EmbeddedMongo(MemberSet[EmbeddedMember]):
+    """A running replica set; made by :meth:`up`."""
 
     def __init__(
         self,
@@ -49,18 +45,15 @@ class EmbeddedMongo:
         version: str,
         notes: Sequence[str],
     ) -> None:
-        self.members = tuple(members)
-        self._seeded, self._asked = seeded, asked
-        self.replica_set = ReplicaSet(
+        where = ReplicaSet(
             name=replica_set.NAME,
-            members=tuple(
-                Member(name=one.name, host=ports.HOST, port=one.port, cpus=one.held.cpus, log_file=one.log_file)
-                for one in self.members
-            ),
+            members=tuple(one.member for one in members),
             database=DATABASE,
             version=version,
             notes=tuple(notes),
         )
+        super().__init__(members, where, asked)
+        self._seeded = seeded
 
     @classmethod
     @contextmanager
@@ -113,33 +106,6 @@ class EmbeddedMongo:
         :raises StackError: a member does not come up
         """
         _start(self.members, self._seeded, may_move=False)
-
-    def check_alive(self) -> str | None:
-        """None while all members live that are not down on purpose, else how one died."""
-        return next((died for member in self.members if (died := member.how_it_died()) is not None), None)
-
-    def save_logs(self, folder: Path) -> None:
-        """Copy what the members logged since the last reset into ``folder``, which is made where it is missing."""
-        for member in self.members:
-            member.logs.save(folder, name=f"{member.name}.log")
-
-    def describe(self) -> dict[str, Any]:
-        """The object ``stack.mongo`` of run.json."""
-        return {
-            "version": self.replica_set.version,
-            "members": [
-                {
-                    "name": member.name,
-                    "cpus": member.held.cpus,
-                    "cores": None if member.held.cores is None else list(member.held.cores),
-                }
-                for member in self.members
-            ],
-            "cache_bytes": self._asked.cache_bytes,
-            "parameters": {**PARAMETERS, **self._asked.parameters},
-            "failpoints": self._asked.failpoints,
-            "notes": list(self.replica_set.notes),
-        }
 
 
 def _start(members: Sequence[EmbeddedMember], seeded: Path, *, may_move: bool) -> None:
