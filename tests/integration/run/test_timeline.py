@@ -68,26 +68,6 @@ def test_a_timeline_is_carried_out_and_told(place: Place) -> None:
     assert place.left() == []
 
 
-def test_ctrl_c_in_the_middle_undoes_everything(place: Place) -> None:
-    command = place.begin_run(INCIDENT, *EMBEDDED, "--duration", "10s", "--variant", "before")
-    command.await_text(r"run sleep 3600\n")
-    until(lambda: sleepers(place), "the program")
-    run = place.run_folder(INCIDENT, "before")
-    assert edges(run)[2] == ["begin", "end"]
-    command.signal(signal.SIGINT)
-    assert command.end() == Exit.INTERRUPTED, command.printed
-    assert edges(run)[2] == ["begin", "end", "undone"]
-    assert edges(run)[3] == ["begin", "unfinished"]
-    # A slow machine may have got to a further step before the signal came.
-    assert {edges(run)[number][-1] for number in (4, 5, 6)} <= {"never", "undone", "unfinished"}
-    assert edges(run)[6] == ["never"]
-    (undone,) = [one for one in events(run) if (one["fields"]["step"], one["fields"]["edge"]) == (2, "undone")]
-    assert undone["fields"]["at_end"] is True
-    assert json.loads((run / "finished.json").read_text())["undone"] is True
-    assert "Traceback" not in command.printed
-    assert place.left() == []
-
-
 DERIVED = '''"""The same with another timeline."""
 
 from dataclasses import replace
@@ -108,6 +88,33 @@ def derived(folder: Path, changes: str) -> dict[str, str]:
     for name in ("users.py", "variants/before.py", "variants/after.py"):
         (incident / name).write_text((source / name).read_text())
     return {"FLASHCROWD_LOADTESTS": str(folder)}
+
+
+#: The index stays away until the end, which nobody waits for.
+LASTING = """
+    timeline=(BASE.timeline[0], replace(BASE.timeline[1], for_s=60), *BASE.timeline[2:]),
+    traffic=replace(BASE.traffic, phases=(Constant(name="steady", at_s=0, for_s=40, per_s=40),)),
+"""
+
+
+def test_ctrl_c_in_the_middle_undoes_everything(place: Place, tmp_path: Path) -> None:
+    command = place.begin_run("derived", *EMBEDDED, "--variant", "before", **derived(tmp_path, LASTING))
+    command.await_text(r"run sleep 3600\n")
+    until(lambda: sleepers(place), "the program")
+    run = place.run_folder("derived", "before")
+    assert edges(run)[2] == ["begin", "end"]
+    command.signal(signal.SIGINT)
+    assert command.end() == Exit.INTERRUPTED, command.printed
+    assert edges(run)[2] == ["begin", "end", "undone"]
+    assert edges(run)[3] == ["begin", "unfinished"]
+    # A slow machine may have got to a further step before the signal came.
+    assert {edges(run)[number][-1] for number in (4, 5, 6)} <= {"never", "undone", "unfinished"}
+    assert edges(run)[6] == ["never"]
+    (undone,) = [one for one in events(run) if (one["fields"]["step"], one["fields"]["edge"]) == (2, "undone")]
+    assert undone["fields"]["at_end"] is True
+    assert json.loads((run / "finished.json").read_text())["undone"] is True
+    assert "Traceback" not in command.printed
+    assert place.left() == []
 
 
 def test_kill_9_in_the_middle_leaves_no_program_and_no_paused_server(place: Place, tmp_path: Path) -> None:
