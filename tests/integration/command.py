@@ -34,7 +34,7 @@ SCALE = "0.02"
 PATIENCE_S = 60.0
 FLASHCROWD = (str(Path(sys.executable).with_name("flashcrowd")),)
 #: How often a run is made at the most whose generator other tests crowd out.
-MEASURED = 3
+MEASURED = 5
 #: What a profile under a plain ``locust -f`` says when its traffic has ended; Locust itself goes on.
 TRAFFIC_OVER = r"the traffic is over: (\d+) of \1 arrivals begun"
 _MARK = "FLASHCROWD_TEST_PLACE"
