@@ -6,18 +6,19 @@ On child processes as ``make run`` does it, and in containers, where the same mu
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser
 
+from harness.load.precedence import NICENESS
 from harness.record.reader import Run
 from harness.stack.docker import disks
 from tests.browser.conftest import Opened
 from tests.integration.command import Command, Place, held_back, measured, until
 from tests.integration.docker.containers import left
+from tests.privileges import may_be_preferred
 
 #: An incident may have to be run anew.
 pytestmark = [pytest.mark.server, pytest.mark.timeout(600)]
@@ -121,7 +122,7 @@ def test_its_workers_go_first_where_the_system_allows_it(folder: Path) -> None:
     meta = Run(folder / "before").meta
     own = meta["stack"]["postgres"]["cores"]
     alone = meta["machine"]["load_cores"] is not None and not set(meta["machine"]["load_cores"]) & set(own)
-    assert meta["workers_preferred"] is (alone and os.geteuid() == 0)
+    assert meta["workers_preferred"] is (alone and may_be_preferred(NICENESS))
 
 
 def test_the_reports_of_a_real_run(folder: Path, browser: Browser) -> None:
