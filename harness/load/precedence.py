@@ -27,8 +27,7 @@ def prefer(pid: int) -> bool:
         os.setpriority(os.PRIO_PROCESS, pid, NICENESS)
     except OSError:  # not permitted, or it has ended, which whoever watches it will find
         return False
-    with suppress(
-        OSError
-    ):  # where sessions share cores among themselves (autogroup), niceness counts only inside of one
+    # Where sessions share cores among themselves (autogroup), niceness counts only inside of one.
+    with suppress(OSError):
         Path(f"/proc/{pid}/autogroup").write_text(str(NICENESS))
     return True
