@@ -250,26 +250,26 @@ class Place:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def measured(
-    make: Callable[[], tuple[Command, Path]], disturbed: Callable[[Path], bool] | None = None
-) -> tuple[Command, Path]:
-    """Make an experiment, and make it again where others disturbed it; the last one, whatever it is.
-
-    :param make: gives the command, which has ended, and the experiment's folder
-    :param disturbed: :func:`crowded_out` unless another is given
-    """
-    for left in reversed(range(MEASURED)):
-        command, folder = make()
-        if left == 0 or not (disturbed or crowded_out)(folder):
-            break
-        shutil.rmtree(folder)
-    return command, folder
-
-
 def crowded_out(folder: Path) -> bool:
     """Whether an experiment is no measurement for the one reason that arrivals began late: other tests had the load's core."""
     reasons = [why for variant in _verdicts(folder) for why in variant["why_invalid"]]
     return bool(reasons) and all(why.startswith("arrivals began late") for why in reasons)
+
+
+def measured(
+    make: Callable[[], tuple[Command, Path]], disturbed: Callable[[Path], bool] = crowded_out
+) -> tuple[Command, Path]:
+    """Make an experiment, and make it again where others disturbed it; the last one, whatever it is.
+
+    :param make: gives the command, which has ended, and the experiment's folder
+    :param disturbed: whether they did, by that folder
+    """
+    for left in reversed(range(MEASURED)):
+        command, folder = make()
+        if left == 0 or not disturbed(folder):
+            break
+        shutil.rmtree(folder)
+    return command, folder
 
 
 def held_back(folder: Path) -> bool:
