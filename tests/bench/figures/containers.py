@@ -25,6 +25,7 @@ from harness.stack.mongo import replica_set
 from harness.stack.postgres.endpoint import Endpoint
 from harness.stack.stack import Footprint
 from tests.bench.bed import CRAFTING_BURST, Bed
+from tests.bench.figures.stack import PLAYERS, ready_and_reset
 from tests.bench.rounds import Round, interleaved
 from tests.bench.row import Limit, NotMeasured, Row, of_pairs, of_values
 
@@ -51,7 +52,7 @@ def no_engine(_: bool) -> str | None:
 
 
 async def measure(bed: Bed) -> list[Row]:
-    """Of the offline images, a server alone and the crafting burst's stack with its whole dataset."""
+    """Of the offline images, servers alone, the crafting burst's stack with its whole dataset, and a replica set with all players."""
     with ExitStack() as closing:
         client = docker.from_env(timeout=ENGINE_S)
         closing.callback(client.close)
@@ -64,6 +65,7 @@ async def measure(bed: Bed) -> list[Row]:
         looks_s = await _looks(client, postgres)
         rows.append(_seconds(f"a look at CPU and memory of {SERVERS} containers", looks_s, 0.005))
         rows += await _of_stack(bed, client)
+        rows += await asyncio.to_thread(ready_and_reset, FIGURE, DockerStack.up, bed, *PLAYERS)
     return rows
 
 
